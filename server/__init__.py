@@ -1,0 +1,1 @@
+"""The coordinator: the round loop, aggregation per branch, checkpoints, and `mmfed-server`."""

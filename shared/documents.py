@@ -1,0 +1,131 @@
+"""Read a TOML file into a frozen pydantic model and name every fault at once."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from shared.errors import BadInput
+
+__all__ = ["Document", "contradictions", "parse", "read_toml"]
+
+
+class Document(BaseModel):
+    """Base of every section: frozen, strict about types, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+M = TypeVar("M", bound=Document)
+
+
+def contradictions(faults: Sequence[str]) -> None:
+    """Raise one ValueError that carries all faults of a section, or nothing when there is none."""
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def read_toml(path: Path, model: type[M], error: type[BadInput]) -> M:
+    """Parse the TOML file at `path` into `model`.
+
+    Raises
+    ------
+    error
+        The file is missing, is not TOML, or has faults; the message lists all of them.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise error(f"{path}: expected a readable TOML file, got {exc.strerror}; check the path") from exc
+    except UnicodeDecodeError as exc:
+        raise error(f"{path}: expected UTF-8 text, got other bytes; save the file as UTF-8") from exc
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise error(f"{path}: expected TOML, got a syntax error: {exc}; mend that line") from exc
+    return parse(content, model, error, source=str(path))
+
+
+def parse(content: dict[str, Any], model: type[M], error: type[BadInput], source: str) -> M:
+    """Validate parsed TOML or JSON; `source` names the file in the message."""
+    try:
+        return model.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as exc:
+        faults = [line for detail in exc.errors(include_url=False) for line in _lines(detail, model)]
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        raise error(f"{source}: {count}\n" + "\n".join(f"  {fault}" for fault in faults)) from exc
+
+
+def _lines(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
+    """One fault as `path: expected ..., got ...; what to do`."""
+    path = ".".join(str(part) for part in _written(detail["loc"], model)) or "file"
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return [f"{path}: expected a value, got nothing; add the key"]
+        case "extra_forbidden":
+            known = sorted(_keys(model, detail["loc"][:-1]))
+            close = get_close_matches(str(detail["loc"][-1]), known, n=1)
+            advice = f"write {close[0]!r}" if close else f"remove it (known here: {', '.join(known)})"
+            return [f"{path}: expected a known key, got an unknown one; {advice}"]
+        case "value_error":
+            return [f"{path}: {line}" for line in str(context["error"]).split("\n")]
+        case _:
+            expected = detail["msg"].removeprefix("Input should be ")
+            return [f"{path}: expected {expected}, got {_shown(detail['input'])}; correct the value"]
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _written(loc: tuple[int | str, ...], model: type[BaseModel]) -> list[int | str]:
+    """The location as the person wrote it: tags of unions, which pydantic inserts, are left out."""
+    parts: list[int | str] = []
+    current: list[type[BaseModel]] = [model]
+    for part in loc:
+        nested = _descend(current, part)
+        tags = {_tag(choice) for choice in current}
+        if len(current) > 1 and part in tags:
+            current = [choice for choice in current if _tag(choice) == part]
+            continue
+        parts.append(part)
+        current = nested
+    return parts
+
+
+def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
+    current: list[type[BaseModel]] = [model]
+    for part in loc:
+        if len(current) > 1 and part in {_tag(choice) for choice in current}:
+            current = [choice for choice in current if _tag(choice) == part]
+        else:
+            current = _descend(current, part)
+    return {field.alias or name for choice in current for name, field in choice.model_fields.items()}
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    choices = get_args(field.annotation) if field else ()
+    return str(choices[0]) if len(choices) == 1 else None
+
+
+def _descend(models: Sequence[type[BaseModel]], key: int | str) -> list[type[BaseModel]]:
+    found: list[type[BaseModel]] = []
+    for model in models:
+        for name, field in model.model_fields.items():
+            if key in (name, field.alias):
+                found += _models_in(field.annotation)
+    return found
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

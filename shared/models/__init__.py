@@ -1,0 +1,1 @@
+"""The registry of architectures: a name leads to one file with an options class and a model."""

@@ -1,0 +1,39 @@
+"""What a model must know of its inputs: all of it follows from the study, none of it from data."""
+
+from dataclasses import dataclass
+
+from shared.cohort.genes import vocabulary
+from shared.study import Study
+
+__all__ = ["Inputs"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Widths of the batch a model will be given."""
+
+    modalities: tuple[str, ...]  # the study's, in the fixed order: the columns of Batch.present
+    slides: int = 0  # F, width of a patch feature
+    genes: int = 0  # U, size of the gene vocabulary
+    groups: tuple[tuple[int, ...], ...] = ()  # indices into the vocabulary, one tuple a gene group
+    aux: int = 0  # A, mutations and copy number
+    blood: int = 0  # F_b, analytes
+    imaging: int = 0  # F_i, width of an image feature
+    clinical: int = 0  # V, clinical columns
+
+    @classmethod
+    def of(cls, study: Study) -> "Inputs":
+        """The inputs of a resolved study."""
+        use = study.modalities
+        genes = vocabulary(use.expression.groups) if use.expression else ()
+        index = {gene: i for i, gene in enumerate(genes)}
+        groups = use.expression.groups.values() if use.expression else ()
+        return cls(
+            modalities=use.names,
+            slides=use.slides.dim if use.slides else 0,
+            genes=len(genes),
+            groups=tuple(tuple(sorted(index[gene] for gene in set(group))) for group in groups),
+            aux=len(use.expression.aux_columns) if use.expression else 0,
+            blood=len(use.blood.analytes) if use.blood else 0,
+            clinical=len(use.clinical.columns) if use.clinical else 0,
+        )

@@ -1,0 +1,150 @@
+"""The site file: a hospital's own settings, which no study overrides (CONTRACT.md section 2)."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from shared.documents import Document, contradictions, read_toml
+from shared.errors import SiteFileError
+
+__all__ = ["ColumnRule", "Site", "read_site"]
+
+
+class Identity(Document):
+    """Who the site is and where its folders lie, relative to the site file."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+    name: str = ""
+    data: str = "data/"
+    state: str = "state/"
+
+
+class Superlink(Document):
+    """How to reach the coordinator. Paths are relative to the site file."""
+
+    address: Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$")]
+    root_certificates: str
+    private_key: str
+
+
+class Compute(Document):
+    """The machine this site gives to the training."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    precision: Literal["auto", "fp32"] = "auto"
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class PrivacyCap(Document):
+    """The most this site will ever spend."""
+
+    epsilon_cap: Annotated[float, Field(gt=0)] = 8.0
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+
+
+class Disclosure(Document):
+    """What may leave: nothing about fewer than `min_patients` patients."""
+
+    min_patients: Annotated[int, Field(ge=1)] = 10
+    evaluation: bool = True
+    per_site_results: bool = True
+
+
+class ExpressionScale(Document):
+    """The scale of the site's expression table, which decides the public input range."""
+
+    scale: Literal["tpm", "counts", "log2", "z"] = "log2"
+
+
+class Retention(Document):
+    """Days after which features and logs are deleted; 0 keeps them."""
+
+    features_days: Annotated[int, Field(ge=0)] = 0
+    logs_days: Annotated[int, Field(ge=0)] = 0
+
+
+RULE = re.compile(r"^\s*(?P<name>[^\s*/][^*/]*?)\s*(?:(?P<operator>[*/])\s*(?P<number>\d+(?:\.\d+)?))?\s*$")
+
+
+class ColumnRule(Document):
+    """One `[columns]` line: the site's own column, and the factor that turns its unit into the study's."""
+
+    source: str
+    factor: float = 1.0
+
+    @classmethod
+    def read(cls, text: str) -> "ColumnRule":
+        """Parse NAME, NAME / NUMBER or NAME * NUMBER; ValueError otherwise."""
+        match = RULE.match(text)
+        number = float(match["number"]) if match and match["number"] else 1.0
+        if not match or number == 0:
+            raise ValueError(f'expected NAME, NAME / NUMBER or NAME * NUMBER, got {text!r}; write e.g. "days / 30.44"')
+        return cls(source=match["name"], factor=1 / number if match["operator"] == "/" else number)
+
+
+class Site(Document):
+    """One hospital."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    site: Identity
+    superlink: Superlink | None = None
+    compute: Compute = Compute()
+    privacy: PrivacyCap = PrivacyCap()
+    disclosure: Disclosure = Disclosure()
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+    expression: ExpressionScale = ExpressionScale()
+    retention: Retention = Retention()
+    _folder: Path = PrivateAttr(default=Path())
+
+    @field_validator("columns")
+    @classmethod
+    def _rules(cls, columns: dict[str, str]) -> dict[str, str]:
+        faults = []
+        for name, text in columns.items():
+            try:
+                ColumnRule.read(text)
+            except ValueError as exc:
+                faults.append(f"{name}: {exc}")
+        contradictions(faults)
+        return columns
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Site":
+        if Path(self.site.data) == Path(self.site.state):
+            contradictions([f"expected data and state in two folders, got {self.site.data!r} twice; change one"])
+        return self
+
+    @property
+    def id(self) -> str:
+        """The site's name in every message and report."""
+        return self.site.id
+
+    @property
+    def data(self) -> Path:
+        """Folder of the hospital's files, in the shape of a cohort folder."""
+        return self._folder / self.site.data
+
+    @property
+    def state(self) -> Path:
+        """Folder of everything mmfed writes at this site."""
+        return self._folder / self.site.state
+
+    def path(self, written: str) -> Path:
+        """A path from the site file, made absolute."""
+        return self._folder / written
+
+    def column_rule(self, name: str) -> ColumnRule:
+        """Where the study's column `name` comes from at this site."""
+        return ColumnRule.read(self.columns[name]) if name in self.columns else ColumnRule(source=name)
+
+
+def read_site(path: Path) -> Site:
+    """Read a site file; SiteFileError lists every fault, a missing data folder among them."""
+    site = read_toml(path, Site, SiteFileError)
+    site._folder = path.resolve().parent
+    if not site.data.is_dir():
+        raise SiteFileError(f"{path}: site.data: expected an existing folder, got {site.site.data!r}; create it or correct it")
+    return site

@@ -1,0 +1,1 @@
+"""Studies in one process: cohorts split by hospital, arms, protocols and reports."""
