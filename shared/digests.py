@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-__all__ = ["canonical_json", "sha256_file", "sha256_json"]
+__all__ = ["canonical_json", "sha256_bytes", "sha256_file", "sha256_json"]
 
 
 def canonical_json(value: object) -> str:
@@ -21,3 +21,8 @@ def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(content).hexdigest()

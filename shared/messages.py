@@ -1,6 +1,28 @@
-"""The fixed codes of refusals and the names of message fields (CONTRACT.md section 6)."""
+"""What crosses between coordinator and site, parsed once on arrival (CONTRACT.md section 6)."""
 
-__all__ = ["CODES", "branch_of"]
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+from shared.arrays import from_record, to_record
+
+__all__ = [
+    "CODES",
+    "SCHEMA",
+    "EvaluateReply",
+    "HandshakeReply",
+    "Malformed",
+    "Order",
+    "TrainReply",
+    "branch_of",
+    "bucket",
+]
+
+SCHEMA = 1
+Statistic = list[int] | list[float]
 
 CODES: dict[str, str] = {
     "NOT_APPROVED": "this site has not approved the study with that digest",
@@ -20,7 +42,216 @@ CODES: dict[str, str] = {
 }
 """Code -> what it means. Nothing else about an error leaves a site."""
 
+BUCKETS = (10, 20, 50, 100, 200, 500, 1000, 5000)
+
+
+class Malformed(ValueError):
+    """A message without the fields it must have; the text names the field, never a value."""
+
 
 def branch_of(name: str) -> str:
     """The branch of a parameter, from its state_dict name: `branches.<branch>.*`, else `fusion`."""
     return name.split(".")[1] if name.startswith("branches.") else "fusion"
+
+
+def bucket(count: int) -> str:
+    """The size bucket in which a patient count may leave a site: "<10", "10-19", ... "5000+"."""
+    if count < BUCKETS[0]:
+        return f"<{BUCKETS[0]}"
+    for low, high in zip(BUCKETS, BUCKETS[1:], strict=False):
+        if count < high:
+            return f"{low}-{high - 1}"
+    return f"{BUCKETS[-1]}+"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the coordinator sends: a handshake (no arrays), a round of training, or the closing evaluation."""
+
+    digest: str
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    gene_statistics: NDArray[np.float64] | None = None  # (2, U): mean, standard deviation
+    gene_stats_sha256: str = ""
+    round: int = 0
+    attempt: int = 0
+    learning_rate: float = 0.0
+    echo_head: str = ""
+
+    def content(self) -> RecordDict:
+        """As a Flower record."""
+        config = {
+            "schema": SCHEMA,
+            "digest": self.digest,
+            "round": self.round,
+            "attempt": self.attempt,
+            "learning_rate": self.learning_rate,
+            "gene_stats_sha256": self.gene_stats_sha256,
+            "echo_head": self.echo_head,
+        }
+        content = RecordDict({"config": ConfigRecord(config)})  # type: ignore[arg-type]
+        if self.arrays:
+            content["arrays"] = to_record(self.arrays)
+        if self.gene_statistics is not None:
+            content["gene_statistics"] = to_record({"gene_statistics": self.gene_statistics})
+        return content
+
+    @classmethod
+    def read(cls, message: Message) -> "Order":
+        """Parse an order at a site."""
+        config = _config(message)
+        statistics = message.content.array_records.get("gene_statistics")
+        return cls(
+            digest=str(config["digest"]),
+            arrays=from_record(message.content.array_records.get("arrays", ArrayRecord())),
+            gene_statistics=None if statistics is None else _floats(statistics, "gene_statistics"),
+            gene_stats_sha256=str(config.get("gene_stats_sha256", "")),
+            round=int(_number(config, "round")),
+            attempt=int(_number(config, "attempt")),
+            learning_rate=_number(config, "learning_rate"),
+            echo_head=str(config.get("echo_head", "")),
+        )
+
+
+@dataclass(frozen=True)
+class HandshakeReply:
+    """What a site says of itself before round 1."""
+
+    site: str
+    version: str
+    encoders: Mapping[str, str]  # modality -> SHA-256 of the encoder's weights, "" without that modality
+    genes_sha256: str
+    buckets: Mapping[str, str]  # held branch -> bucket of its training patients
+    gene_sums: NDArray[np.float64]  # (3, U), zeros where withheld
+    head: str = ""
+
+    def content(self) -> RecordDict:
+        """As a Flower record."""
+        config = {"schema": SCHEMA, "site": self.site, "version": self.version, "head": self.head}
+        config |= {"genes_sha256": self.genes_sha256}
+        config |= {f"encoder.{name}": sha for name, sha in self.encoders.items()}
+        config |= {f"bucket.{name}": size for name, size in self.buckets.items()}
+        content = RecordDict({"config": ConfigRecord(config)})  # type: ignore[arg-type]
+        content["gene_sums"] = to_record({"gene_sums": self.gene_sums})
+        return content
+
+    @classmethod
+    def read(cls, message: Message) -> "HandshakeReply":
+        """Parse a handshake reply at the coordinator; Malformed when a field is missing."""
+        config = _config(message)
+        sums = message.content.array_records.get("gene_sums")
+        if sums is None:
+            raise Malformed("no gene_sums")
+        return cls(
+            site=str(config.get("site", "")),
+            version=str(config.get("version", "")),
+            encoders={k.removeprefix("encoder."): str(v) for k, v in config.items() if k.startswith("encoder.")},
+            genes_sha256=str(config.get("genes_sha256", "")),
+            buckets={k.removeprefix("bucket."): str(v) for k, v in config.items() if k.startswith("bucket.")},
+            gene_sums=_floats(sums, "gene_sums"),
+            head=str(config.get("head", "")),
+        )
+
+
+@dataclass(frozen=True)
+class TrainReply:
+    """One site's update of one round."""
+
+    site: str
+    round: int
+    arrays: Mapping[str, NDArray[np.generic]]
+    patients: Mapping[str, int]  # branch -> training patients: the branch's weight
+    steps: int
+    loss_sum: float
+    evaluation: Mapping[str, Statistic]  # mergeable statistics of the model received; empty when withheld
+    seconds: float = 0.0
+    head: str = ""
+
+    def content(self) -> RecordDict:
+        """As a Flower record."""
+        metrics: dict[str, int | float | Statistic] = {f"patients.{name}": n for name, n in self.patients.items()}
+        metrics |= {"steps": self.steps, "loss_sum": self.loss_sum}
+        metrics |= {f"eval.{name}": value for name, value in self.evaluation.items()}
+        config = {"schema": SCHEMA, "site": self.site, "round": self.round, "seconds": self.seconds, "head": self.head}
+        return RecordDict(
+            {
+                "arrays": to_record(self.arrays),
+                "metrics": MetricRecord(metrics),  # type: ignore[arg-type]
+                "config": ConfigRecord(config),  # type: ignore[arg-type]
+            }
+        )
+
+    @classmethod
+    def read(cls, message: Message) -> "TrainReply":
+        """Parse a train reply at the coordinator; Malformed when a field is missing or of another kind."""
+        config, metrics = _config(message), message.content.metric_records.get("metrics")
+        arrays = message.content.array_records.get("arrays")
+        if metrics is None or arrays is None:
+            raise Malformed("no metrics" if metrics is None else "no arrays")
+        patients = {k.removeprefix("patients."): int(_number(metrics, k)) for k in metrics if k.startswith("patients.")}
+        try:
+            decoded = from_record(arrays)
+        except (ValueError, TypeError, EOFError) as exc:
+            raise Malformed("arrays that cannot be decoded") from exc
+        return cls(
+            site=str(config.get("site", "")),
+            round=int(_number(config, "round")),
+            arrays=decoded,
+            patients=patients,
+            steps=int(_number(metrics, "steps")),
+            loss_sum=_number(metrics, "loss_sum"),
+            evaluation=_evaluation(metrics),
+            seconds=_number(config, "seconds"),
+            head=str(config.get("head", "")),
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateReply:
+    """One site's mergeable statistics of the final model; empty when the site withholds them."""
+
+    site: str
+    evaluation: Mapping[str, Statistic]
+    head: str = ""
+
+    def content(self) -> RecordDict:
+        """As a Flower record."""
+        config = {"schema": SCHEMA, "site": self.site, "head": self.head}
+        metrics = {f"eval.{name}": value for name, value in self.evaluation.items()}
+        return RecordDict({"config": ConfigRecord(config), "metrics": MetricRecord(metrics)})  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, message: Message) -> "EvaluateReply":
+        """Parse an evaluation at the coordinator."""
+        config = _config(message)
+        metrics = message.content.metric_records.get("metrics", MetricRecord())
+        return cls(str(config.get("site", "")), _evaluation(metrics), str(config.get("head", "")))
+
+
+def _config(message: Message) -> Mapping[str, object]:
+    config = message.content.config_records.get("config")
+    if config is None:
+        raise Malformed("no config")
+    if config.get("schema") != SCHEMA:
+        raise Malformed(f"schema {config.get('schema')!r}, expected {SCHEMA}")
+    return config
+
+
+def _number(record: Mapping[str, object], key: str) -> float:
+    value = record.get(key)
+    if not isinstance(value, int | float) or not np.isfinite(value):
+        raise Malformed(f"no finite number {key}")
+    return value
+
+
+def _floats(record: ArrayRecord, name: str) -> NDArray[np.float64]:
+    if name not in record:
+        raise Malformed(f"no array {name}")
+    return np.asarray(record[name].numpy(), dtype=np.float64)
+
+
+def _evaluation(metrics: Mapping[str, object]) -> dict[str, Statistic]:
+    return {
+        name.removeprefix("eval."): list(value)
+        for name, value in metrics.items()
+        if name.startswith("eval.") and isinstance(value, list)
+    }

@@ -1,6 +1,5 @@
 """The study file: the immutable description of one training, and its digest (CONTRACT.md section 1)."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -255,7 +254,7 @@ class Study(Document):
         """Canonical JSON, the form in which a study travels."""
         return canonical_json(self.content())
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON without `name`."""
         return sha256_json({key: value for key, value in self.content().items() if key != "name"})

@@ -1,0 +1,83 @@
+"""The second half of the gate: no study is run, and no data opened, that this site has not approved.
+
+The first half, which keeps foreign code out, is client/bundle.py.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+
+from client.approvals import approved
+from shared.errors import Refused, StudyError
+from shared.site import Site
+from shared.study import Study, parse_study
+
+__all__ = ["admit", "excesses"]
+
+
+def admit(run_config: Mapping[str, object], digest_in_message: str, site: Site) -> Study:
+    """The study of this run, if this site has approved it. The first line of every message handler.
+
+    Parameters
+    ----------
+    run_config
+        `study` is the study's canonical JSON in base64, `digest` the digest that the coordinator gives it.
+    digest_in_message
+        The digest that came with the message.
+    site
+        This hospital; its approvals and its caps decide.
+
+    Raises
+    ------
+    Refused
+        STUDY_INVALID, DIGEST_MISMATCH, NOT_APPROVED or TERMS_EXCEED_SITE, checked in this order.
+    """
+    study = _decode(run_config.get("study", ""))
+    claimed = {"the run": run_config.get("digest", ""), "the message": digest_in_message}
+    for where, digest in claimed.items():
+        if digest != study.digest:
+            raise Refused(
+                "DIGEST_MISMATCH",
+                f"expected {where} to carry the digest of its study, {study.digest}, got {digest!r}; "
+                "the coordinator must submit the study again",
+            )
+    if not approved(site, study.digest):
+        raise Refused(
+            "NOT_APPROVED",
+            f"expected an approval of study {study.name!r} ({study.digest}) at site {site.id}, got none that stands; "
+            f"read it and run `mmfed-client --site {site.id} approve STUDY`",
+        )
+    faults = excesses(study, site)
+    if faults:
+        raise Refused("TERMS_EXCEED_SITE", "; ".join(faults))
+    return study
+
+
+def excesses(study: Study, site: Site) -> list[str]:
+    """Every term of `study` that goes beyond the site file; empty when the site can take part.
+
+    A cap that the hospital wrote down binds: training without differential privacy has no epsilon, so it is beyond
+    any cap. A site file that says nothing about epsilon leaves the decision to the person who approves.
+    """
+    faults = []
+    if study.privacy.mode == "off" and "epsilon_cap" in site.privacy.model_fields_set:
+        faults.append(
+            f"expected a study within this site's privacy.epsilon_cap of {site.privacy.epsilon_cap}, got privacy.mode "
+            "'off', which has no bound; remove the cap from the site file to allow it, or ask for a private study"
+        )
+    return faults
+
+
+def _decode(text: object) -> Study:
+    try:
+        content = json.loads(base64.b64decode(str(text), validate=True))
+        if not isinstance(content, dict):
+            raise ValueError(f"a JSON {type(content).__name__}")
+        return parse_study(content, source="the coordinator's study")
+    except (binascii.Error, ValueError, StudyError) as exc:
+        raise Refused(
+            "STUDY_INVALID",
+            f"expected the canonical JSON of a study in base64, got something else: {exc}; "
+            "the coordinator must submit with `mmfed-server submit` of the same version",
+        ) from exc

@@ -1,0 +1,93 @@
+"""The part of a study that decides what a feature store holds; studies that agree on it share a store."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from shared.cohort.blood import analyte_codes, blood_panel
+from shared.cohort.genes import vocabulary
+from shared.digests import sha256_json
+from shared.errors import StudyError
+from shared.study import Clinical, Slides, Study
+
+__all__ = ["CLINICAL_SCALE", "PrepareSettings"]
+
+CLINICAL_SCALE: dict[str, tuple[float, float]] = {"age_at_diagnosis": (50.0, 10.0)}
+"""Public constants (centre, unit) of the clinical columns that mmfed knows; sex is 0/1 (female, male)."""
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What to prepare; None or empty = the study does not use it."""
+
+    modalities: tuple[str, ...]
+    slides: Slides | None = None
+    genes: tuple[str, ...] = ()  # vocabulary of the expression branch
+    aux: tuple[str, ...] = ()  # "<table>:<gene>"
+    analytes: tuple[str, ...] = ()  # LOINC codes
+    clinical: tuple[tuple[str, float, float], ...] = ()  # (column, centre, unit); sex as (sex, 0, 1)
+
+    @classmethod
+    def of(cls, study: Study) -> "PrepareSettings":
+        """The settings of a resolved study.
+
+        Raises
+        ------
+        StudyError
+            The gene vocabulary is not resolved, an analyte is not in the panel, a clinical column has no scale.
+        """
+        use = study.modalities
+        if use.expression and not use.expression.groups:
+            raise StudyError(
+                f"{study.name}: modalities.expression.groups: expected a resolved study with gene groups, got none; "
+                "take the study that `submit` or the simulation wrote"
+            )
+        analytes = use.blood.analytes or tuple(analyte.loinc for analyte in blood_panel()) if use.blood else ()
+        strangers = [code for code in analytes if code not in analyte_codes().values()]
+        if strangers:
+            raise StudyError(
+                f"{study.name}: modalities.blood.analytes: expected LOINC codes of the packaged panel, got {strangers}; "
+                "remove them"
+            )
+        return cls(
+            modalities=use.names,
+            slides=use.slides,
+            genes=vocabulary(use.expression.groups) if use.expression else (),
+            aux=use.expression.aux_columns if use.expression else (),
+            analytes=analytes,
+            clinical=_clinical(study.name, use.clinical) if use.clinical else (),
+        )
+
+    def content(self) -> dict[str, Any]:
+        """Plain JSON values, as the manifest records them."""
+        return {
+            "modalities": list(self.modalities),
+            "slides": self.slides.model_dump(mode="json") if self.slides else None,
+            "genes": list(self.genes),
+            "aux": list(self.aux),
+            "analytes": list(self.analytes),
+            "clinical": [list(column) for column in self.clinical],
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content; its first 12 digits name the store's folder."""
+        return sha256_json(self.content())
+
+
+def _clinical(study: str, clinical: Clinical) -> tuple[tuple[str, float, float], ...]:
+    scale = {**CLINICAL_SCALE, "sex": (0.0, 1.0), **clinical.scale}
+    faults = [
+        f"{study}: modalities.clinical.scale: expected the centre and unit of {name!r}, got nothing; "
+        f"add e.g. scale.{name} = [50, 10]"
+        for name in clinical.columns
+        if name not in scale
+    ]
+    faults += [
+        f"{study}: modalities.clinical.scale.{name}: expected a unit other than 0, got 0; correct it"
+        for name in clinical.columns
+        if name in scale and scale[name][1] == 0
+    ]
+    if faults:
+        raise StudyError("\n".join(faults))
+    return tuple((name, *scale[name]) for name in clinical.columns)

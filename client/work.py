@@ -1,0 +1,86 @@
+"""What a site does for one order: greet, train, or evaluate. One function each, so that another process can take over."""
+
+import numpy as np
+
+from client.evaluation import predict, score_patients
+from client.session import Session, warm_model
+from client.training import train_round
+from shared import __version__
+from shared.cohort.normalise import GeneStatistics
+from shared.cohort.patients import Patients
+from shared.digests import sha256_bytes
+from shared.errors import Refused
+from shared.messages import EvaluateReply, HandshakeReply, Order, Statistic, TrainReply, bucket
+from shared.metrics import Statistics
+from shared.seeds import derive_seed
+from shared.weights import load_arrays, take_arrays, trainable
+
+__all__ = ["evaluate_model", "greet", "train_model"]
+
+
+def greet(session: Session) -> HandshakeReply:
+    """What the coordinator must know before round 1; counts leave in buckets only."""
+    use, data = session.study.modalities, session.data
+    return HandshakeReply(
+        site=session.site.id,
+        version=__version__,
+        encoders={"slides": data.encoder_sha256} if use.slides else {},
+        genes_sha256=use.expression.genes_sha256 if use.expression else "",
+        buckets={name: bucket(count) for name, count in session.counts.items()},
+        gene_sums=data.sums(session.site.disclosure.min_patients),
+    )
+
+
+def train_model(session: Session, order: Order) -> TrainReply:
+    """One round: score the received model on own test patients, then train it on own training patients."""
+    study, site = session.study, session.site
+    train, test = session.patients(_statistics(order, session))
+    model = warm_model(session.study_json, session.device)
+    load_arrays(model, order.arrays)
+    evaluation = _evaluate(session, test)
+    prox = study.federation.strategy_options.get("proximal_mu", 0.0) if study.federation.strategy == "fedprox" else 0.0
+    result = train_round(
+        model,
+        trainable(model, session.held),
+        train,
+        study,
+        learning_rate=order.learning_rate,
+        seed=derive_seed(order.digest, site.id, order.round),
+        proximal_mu=prox,
+    )
+    return TrainReply(
+        site=site.id,
+        round=order.round,
+        arrays=take_arrays(model, session.held),
+        patients=session.counts,
+        steps=result.steps,
+        loss_sum=result.loss_sum,
+        evaluation=evaluation,
+    )
+
+
+def evaluate_model(session: Session, order: Order) -> EvaluateReply:
+    """Score the final model on own test patients."""
+    _, test = session.patients(_statistics(order, session))
+    load_arrays(warm_model(session.study_json, session.device), order.arrays)
+    return EvaluateReply(site=session.site.id, evaluation=_evaluate(session, test))
+
+
+def _evaluate(session: Session, test: Patients) -> dict[str, Statistic]:
+    """Mergeable statistics on test patients; nothing when they are too few or the site keeps them to itself."""
+    terms = session.site.disclosure
+    if not terms.evaluation or len(test) < terms.min_patients:
+        return {}
+    model = warm_model(session.study_json, session.device)
+    scored = score_patients(predict(model, test, session.study), test, session.study)
+    return Statistics.of(scored).to_record()
+
+
+def _statistics(order: Order, session: Session) -> GeneStatistics | None:
+    """The gene statistics of this run, checked against the hash that the round was announced with."""
+    if order.gene_statistics is None:
+        return None
+    table = np.ascontiguousarray(order.gene_statistics, dtype=np.float64)
+    if sha256_bytes(table.tobytes()) != order.gene_stats_sha256:
+        raise Refused("STATISTICS_MISMATCH", "expected the announced gene statistics, got others; start the run again")
+    return GeneStatistics(table)

@@ -1,0 +1,48 @@
+"""The ServerApp: study in, round loop, run folder out. Wiring only."""
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import structlog
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from server.results import open_run, write_results
+from server.rounds import run_rounds
+from shared.errors import MmfedError, StudyError
+from shared.logs import configure_logs
+from shared.study import Study, parse_study
+
+__all__ = ["app", "read_run_study"]
+
+app = ServerApp()
+log = structlog.get_logger()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the study of the run config; the folder of runs is `$MMFED_RUNS`, `runs` by default."""
+    configure_logs()
+    study = read_run_study(str(context.run_config.get("study", "")), str(context.run_config.get("digest", "")))
+    folder = open_run(Path(os.environ.get("MMFED_RUNS", "runs")), study, str(context.run_id))
+    log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
+    try:
+        finished = run_rounds(grid, study, folder / "checkpoints")
+    except MmfedError as exc:
+        log.error("run stopped", reason=str(exc))
+        raise
+    write_results(folder, study, finished)
+    log.info("run finished", folder=folder.name, rounds=len(finished.rounds))
+
+
+def read_run_study(text: str, digest: str) -> Study:
+    """The study that came with the run: canonical JSON in base64, held against its digest."""
+    try:
+        study = parse_study(json.loads(base64.b64decode(text, validate=True)), source="the run's study")
+    except ValueError as exc:
+        raise StudyError("expected a study in the run config, got none; start runs with `mmfed-server submit`") from exc
+    if study.digest != digest:
+        raise StudyError(f"expected digest {study.digest}, got {digest!r}; submit the study again")
+    return study

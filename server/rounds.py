@@ -1,0 +1,252 @@
+"""The round loop: wait, greet, train R times, evaluate once. R + 2 message waves, a checkpoint after each round."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from flwr.app import MessageType
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+from server.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from server.exchange import Wave, exchange, online_sites
+from server.handshake import Members, parse_greeting
+from server.strategies import PerBranch
+from server.updates import Updates, check_evaluation, check_update, parse_evaluation
+from shared.digests import sha256_bytes
+from shared.errors import QuorumError
+from shared.messages import CODES, EvaluateReply, HandshakeReply, Order, TrainReply, branch_of
+from shared.metrics import Statistics
+from shared.study import Study
+from shared.weights import Arrays, new_model, take_arrays
+
+__all__ = ["Finished", "learning_rate", "run_rounds"]
+
+log = structlog.get_logger()
+ATTEMPTS = 3  # a round without a quorum is tried again, then the run stops
+GATHERING_S = 120.0  # how long a quorum waits for the other registered sites
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run leaves behind."""
+
+    arrays: Arrays
+    gene_statistics: NDArray[np.float64] | None
+    rounds: list[dict[str, Any]]
+    evaluation: Mapping[str, EvaluateReply]  # site -> mergeable statistics of the final model
+    refused: Mapping[str, str]
+    greetings: Mapping[str, HandshakeReply]
+
+
+def learning_rate(study: Study, round_: int) -> float:
+    """The rate of round 1..R, constant within it; `cosine` falls from the study's rate towards 0."""
+    settings = study.training
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (round_ - 1) / settings.rounds))
+
+
+def run_rounds(
+    grid: Grid, study: Study, folder: Path, *, poll_s: float = 0.5, on_round: Callable[[dict[str, Any]], None] | None = None
+) -> Finished:
+    """Train `study` with the sites behind `grid`; goes on from the checkpoint in `folder` if there is one.
+
+    Raises
+    ------
+    QuorumError
+        Too few sites took part, or too few usable replies came in ATTEMPTS attempts at a round.
+    """
+    loop = _Loop(grid, study, folder, poll_s)
+    loop.gather()
+    for round_ in range(loop.state.round + 1, study.training.rounds + 1):
+        record = loop.train(round_)
+        if on_round is not None:
+            on_round(record)
+    return loop.finish()
+
+
+@dataclass
+class _Loop:
+    """One run. `state` is always what the last checkpoint holds."""
+
+    grid: Grid
+    study: Study
+    folder: Path
+    poll_s: float
+    state: Checkpoint = field(init=False)
+    members: Members = field(init=False)
+    strategy: PerBranch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.members, self.strategy = Members(self.study), PerBranch(self.study)
+        found = read_checkpoint(self.folder, self.study.digest)
+        if found is None:
+            self.state = Checkpoint(self.study.digest, 0, take_arrays(new_model(self.study)), None)
+            return
+        self.state = found
+        self.strategy.restore(found.strategy)
+        self.members.refused = dict(found.refused)
+        self.members.greetings = {site: _known(site, facts) for site, facts in found.greetings.items()}
+        log.info("resuming", round=found.round)
+
+    def gather(self) -> None:
+        """Wait for the registered sites, greet those that are new, and settle the gene statistics."""
+        quorum, started = self.study.federation.quorum, time.monotonic()
+        deadline = started + self.study.federation.deadline_s
+        while True:
+            online, registered = online_sites(self.grid), len(list(self.grid.get_nodes()))
+            waited = time.monotonic() - started
+            if len(online) >= registered or (len(online) >= quorum and waited > GATHERING_S):
+                break
+            if time.monotonic() > deadline:
+                raise QuorumError(f"expected {quorum} sites online, got {len(online)}; start `mmfed-client` at the others")
+            time.sleep(self.poll_s)
+        self._greet(online)
+        if self.state.round == 0:  # later members join with the statistics of the first handshake
+            self.state = replace(self.state, gene_statistics=self.members.gene_statistics())
+        if len(self.members.greetings) < quorum:
+            reasons = "; ".join(f"{site}: {why}" for site, why in sorted(self.members.refused.items()))
+            raise QuorumError(
+                f"expected {quorum} sites to take part, got {len(self.members.greetings)} ({reasons}); mend those sites"
+            )
+
+    def train(self, round_: int) -> dict[str, Any]:
+        """One round; returns its record."""
+        started = time.monotonic()
+        for attempt in range(ATTEMPTS):
+            online = online_sites(self.grid)
+            self._greet(online)
+            nodes = {site: node for site, node in online.items() if site in self.members.greetings}
+            with Updates() as updates:
+                wave = self._train_wave(round_, attempt, nodes, updates)
+                if len(updates) >= self.study.federation.quorum:
+                    arrays, kept = self.strategy.aggregate(round_, self.state.arrays, updates)
+                    return self._finish_round(round_, arrays, kept, updates, wave, time.monotonic() - started)
+            log.warning("round without a quorum", round=round_, attempt=attempt + 1, replies=len(wave.accepted))
+        raise QuorumError(
+            f"round {round_}: expected {self.study.federation.quorum} usable replies, got {len(wave.accepted)} in "
+            f"{ATTEMPTS} attempts ({'; '.join(f'{s}: {r}' for s, r in sorted(wave.missing.items()))}); the run can be "
+            "resumed from its last checkpoint"
+        )
+
+    def finish(self) -> Finished:
+        """The closing wave: every member scores the final model."""
+        online = online_sites(self.grid)
+        nodes = {site: node for site, node in online.items() if site in self.members.greetings}
+        wave = exchange(
+            self.grid,
+            nodes,
+            self._orders(nodes),
+            MessageType.EVALUATE,
+            parse_evaluation,
+            deadline_s=self.study.federation.deadline_s,
+            poll_s=self.poll_s,
+        )
+        state = self.state
+        return Finished(
+            state.arrays, state.gene_statistics, state.rounds, wave.accepted, self.members.refused, self.members.greetings
+        )
+
+    def _greet(self, online: Mapping[str, int]) -> None:
+        """Handshake with the sites not yet known; gene statistics then include them."""
+        new = {s: n for s, n in online.items() if s not in self.members.greetings and s not in self.members.refused}
+        if not new:
+            return
+        order = Order(self.study.digest)
+        wave = exchange(
+            self.grid,
+            new,
+            dict.fromkeys(new, order),
+            f"{MessageType.QUERY}.handshake",
+            lambda site, message: parse_greeting(site, message, self.study),
+            deadline_s=self.study.federation.deadline_s,
+            poll_s=self.poll_s,
+        )
+        self.members.admit(wave.accepted)
+        # a broken link is asked again in the next round; an answer, once given, stands for the run
+        self.members.refused |= {site: why for site, why in wave.missing.items() if why in CODES}
+
+    def _orders(self, nodes: Mapping[str, int], **fields: Any) -> dict[str, Order]:
+        """One order a site: the arrays of the branches it holds. Sites that hold the same share one order."""
+        statistics = self.state.gene_statistics
+        sha = "" if statistics is None else sha256_bytes(np.ascontiguousarray(statistics).tobytes())
+        made: dict[frozenset[str], Order] = {}
+        for site in nodes:
+            held = self.members.held(site)
+            if held not in made:
+                arrays = {n: a for n, a in self.state.arrays.items() if branch_of(n) in held | {"fusion"}}
+                made[held] = Order(
+                    self.study.digest, arrays, gene_statistics=statistics, gene_stats_sha256=sha, **fields
+                )
+        return {site: made[self.members.held(site)] for site in nodes}
+
+    def _train_wave(self, round_: int, attempt: int, nodes: Mapping[str, int], updates: Updates) -> Wave[TrainReply]:
+        def accept(site: str, message: Any) -> TrainReply:
+            reply = check_update(TrainReply.read(message), site, round_, self.members.held(site), self.state.arrays)
+            check_evaluation(reply.evaluation)
+            updates.add(reply)
+            return replace(reply, arrays={})
+
+        return exchange(
+            self.grid,
+            nodes,
+            self._orders(nodes, round=round_, attempt=attempt, learning_rate=learning_rate(self.study, round_)),
+            MessageType.TRAIN,
+            accept,
+            deadline_s=self.study.federation.deadline_s,
+            poll_s=self.poll_s,
+        )
+
+    def _finish_round(
+        self, round_: int, arrays: Arrays, kept: list[str], updates: Updates, wave: Wave[TrainReply], seconds: float
+    ) -> dict[str, Any]:
+        """Write the round record and the checkpoint."""
+        record = _record(self.study, round_, kept, updates.replies, wave.missing, seconds)
+        self.state = replace(
+            self.state,
+            round=round_,
+            arrays=arrays,
+            strategy=self.strategy.state(),
+            refused=dict(self.members.refused),
+            greetings={site: _facts(greeting) for site, greeting in sorted(self.members.greetings.items())},
+            rounds=[*self.state.rounds, record],
+        )
+        write_checkpoint(self.folder, self.state)
+        log.info("round", round=round_, loss=record["loss"], sites=len(record["sites"]), kept=kept)
+        return record
+
+
+def _record(
+    study: Study, round_: int, kept: list[str], replies: list[TrainReply], missing: Mapping[str, str], seconds: float
+) -> dict[str, Any]:
+    """What is known of a round: losses are means over patients and local epochs."""
+    epochs = study.training.local_epochs
+    sites = {r.site: {"loss": r.loss_sum / (r.patients["fusion"] * epochs), "patients": r.patients["fusion"]} for r in replies}
+    patients = sum(r.patients["fusion"] for r in replies)
+    statistics = [Statistics.from_record(r.evaluation) for r in replies if r.evaluation]
+    return {
+        "round": round_,
+        "loss": sum(r.loss_sum for r in replies) / (patients * epochs),
+        "sites": sites,
+        "kept": kept,
+        "missing": dict(missing),
+        "received_model": reduce(Statistics.merge, statistics).result() if statistics else {},
+        "seconds": round(seconds, 3),
+    }
+
+
+def _facts(greeting: HandshakeReply) -> dict[str, Any]:
+    """What a checkpoint keeps of a greeting; the sums are already in the gene statistics."""
+    return {"version": greeting.version, "encoders": dict(greeting.encoders), "buckets": dict(greeting.buckets)}
+
+
+def _known(site: str, facts: Mapping[str, Any]) -> HandshakeReply:
+    """A greeting from a checkpoint."""
+    return HandshakeReply(site, genes_sha256="", gene_sums=np.zeros((3, 0)), **facts)

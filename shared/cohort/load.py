@@ -1,0 +1,152 @@
+"""From a site's feature store to the patients of a study."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.cohort.genes import vocabulary
+from shared.cohort.normalise import GeneStatistics, gene_sums, normal_scores, public_range
+from shared.cohort.patients import Patients
+from shared.cohort.splits import split_patients
+from shared.cohort.store import FeatureStore, Table
+from shared.errors import Refused
+from shared.study import Study
+from shared.tasks import task_of
+
+__all__ = ["SitePatients", "load_patients"]
+
+
+@dataclass(frozen=True)
+class SitePatients:
+    """A site's usable patients for one study. Gene values are clipped to the public range, not yet normalised."""
+
+    patients: Patients
+    test: NDArray[np.bool_]  # (P,)
+    strata: NDArray[np.int64]  # (P,) class or event
+    excluded: Counter[str]  # reason -> patients left out of the task
+    encoder_sha256: str  # "" when the site holds no slide features
+
+    @property
+    def train_sums(self) -> NDArray[np.float64]:
+        """Gene sums (3, U) of the training patients, whatever their number."""
+        return self.sums(min_patients=1)
+
+    def sums(self, min_patients: int) -> NDArray[np.float64]:
+        """Gene sums (3, U) of the training patients; zeros when fewer than `min_patients` have expression."""
+        part = self.patients.take(~self.test)
+        width = part.expression.shape[1]
+        if width == 0 or part.count("expression") < min_patients:
+            return np.zeros((3, width))
+        return gene_sums(part.expression, part.expression_observed, min_patients)
+
+    def normalised(self, study: Study, statistics: GeneStatistics | None) -> Patients:
+        """All patients with gene values as the model takes them."""
+        settings = study.modalities.expression
+        if settings is None:
+            return self.patients
+        values, observed = self.patients.expression, self.patients.expression_observed
+        if settings.normalise == "rank":
+            scaled = normal_scores(values, observed, settings.clip)
+        elif settings.normalise == "site" or statistics is None:
+            own = GeneStatistics.merge([self.train_sums], values.shape[1])
+            scaled = own.apply(values, observed, settings.clip)
+        else:
+            scaled = statistics.apply(values, observed, settings.clip)
+        return replace(self.patients, expression=scaled)
+
+
+def load_patients(store: FeatureStore, study: Study, scale: str) -> SitePatients:
+    """The patients of `store` that have the study's label and at least one of its modalities.
+
+    Parameters
+    ----------
+    store
+        A finished feature store.
+    study
+        The resolved study.
+    scale
+        `expression.scale` of the site file.
+
+    Raises
+    ------
+    Refused
+        GENES_MISMATCH when the store was prepared for another vocabulary; NO_PATIENTS when nobody is left.
+    """
+    labels = task_of(study.task).labels(store.patients)
+    present = _presence(store, study)
+    reasons = np.array(labels.reason, dtype=object)
+    reasons[(reasons == "") & (present.sum(1) == 0)] = "none of the study's modalities"
+    usable = reasons == ""
+    if not usable.any():
+        raise Refused("NO_PATIENTS", f"expected patients with label and data, got none of {len(reasons)}; run `check`")
+    patients = Patients(
+        site=np.full(len(reasons), store.manifest.site),
+        case_id=store.patients["case_id"].to_numpy(dtype=str),
+        modalities=study.modalities.names,
+        present=present,
+        **_bags(store, study),
+        **_tables(store, study, scale),
+        y=labels.y,
+        time=labels.time,
+        cens=labels.cens,
+    ).take(usable)
+    strata = task_of(study.task).strata(labels)[usable]
+    return SitePatients(
+        patients=patients,
+        test=split_patients(study, patients.case_id.tolist(), strata.tolist()),
+        strata=strata,
+        excluded=Counter(reasons[~usable].tolist()),
+        encoder_sha256=store.encoder_sha256,
+    )
+
+
+def _presence(store: FeatureStore, study: Study) -> NDArray[np.float32]:
+    """(P, M): 1 where the store gives no reason for absence."""
+    columns = [store.patients[f"absent_{name}"].to_numpy(dtype=str) == "" for name in study.modalities.names]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _bags(store: FeatureStore, study: Study) -> dict[str, object]:
+    settings = study.modalities.slides
+    keys = store.patients["key"].tolist()
+    if settings is None:
+        return {"bags": tuple(np.zeros((0, 0), np.float32) for _ in keys), "max_patches": 1}
+    bags = store.all_slides()
+    empty = np.zeros((0, settings.dim), dtype=np.float32)
+    return {"bags": tuple(bags.get(key, empty) for key in keys), "max_patches": settings.max_patches}
+
+
+def _tables(store: FeatureStore, study: Study, scale: str) -> dict[str, object]:
+    """Every table aligned with the patients of the store; width 0 when the study does not use it."""
+    use, rows = study.modalities, len(store.patients)
+    wanted: dict[str, tuple[str, ...]] = {
+        "expression": vocabulary(use.expression.groups) if use.expression else (),
+        "aux": use.expression.aux_columns if use.expression else (),
+        "blood": use.blood.analytes if use.blood else (),
+        "clinical": use.clinical.columns if use.clinical else (),
+    }
+    arrays: dict[str, object] = {}
+    for name, columns in wanted.items():
+        table = store.table(name) if columns else None
+        values, observed = _aligned(store, table, columns, rows)
+        if name == "expression" and columns:
+            values = np.where(observed, public_range(scale, values), 0).astype(np.float32)
+        arrays[name], arrays[f"{name}_observed"] = values, observed
+    return arrays
+
+
+def _aligned(
+    store: FeatureStore, table: Table | None, columns: tuple[str, ...], rows: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    values = np.zeros((rows, len(columns)), dtype=np.float32)
+    observed = np.zeros((rows, len(columns)), dtype=bool)
+    if table is None:
+        return values, observed
+    if table.columns != columns:
+        raise Refused("GENES_MISMATCH", "expected the columns of the study, got a store for others; run `prepare`")
+    place = {key: i for i, key in enumerate(store.patients["key"])}
+    target = np.array([place[key] for key in table.keys], dtype=np.int64)
+    values[target], observed[target] = table.values, table.observed
+    return values, observed

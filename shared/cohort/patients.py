@@ -1,0 +1,159 @@
+"""The patients of a site as arrays, and the batches a model is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.cohort import MODALITIES
+from shared.cohort.batch import Batch
+
+__all__ = ["Patients"]
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+TABLES = ("expression", "aux", "blood", "clinical")
+BELONGS_TO = {"expression": "expression", "aux": "expression", "blood": "blood", "clinical": "clinical"}
+
+
+@dataclass(frozen=True)
+class Patients:
+    """P patients. Rows are never reordered; `take` makes a smaller set. A modality that is not used has width 0."""
+
+    site: NDArray[np.str_]  # (P,)
+    case_id: NDArray[np.str_]  # (P,), never in a message, a log or a run folder
+    modalities: tuple[str, ...]  # the study's, the columns of `present`
+    present: Floats  # (P, M) in {0, 1}
+    bags: tuple[Floats, ...]  # P bags (N_i, F)
+    max_patches: int
+    expression: Floats  # (P, U)
+    expression_observed: Flags
+    aux: Floats  # (P, A)
+    aux_observed: Flags
+    blood: Floats  # (P, F_b)
+    blood_observed: Flags
+    clinical: Floats  # (P, V)
+    clinical_observed: Flags
+    y: NDArray[np.int64]  # (P,)
+    time: Floats  # (P,) months
+    cens: Floats  # (P,)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, index: Sequence[int] | NDArray[np.integer] | Flags) -> "Patients":
+        """The patients at `index` (positions or a mask), in that order."""
+        rows = np.asarray(index)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        taken = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name not in ("modalities", "max_patches", "bags")
+        }
+        return replace(self, **taken, bags=tuple(self.bags[row] for row in rows))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Patients"]) -> "Patients":
+        """All patients of several sites, in the given order."""
+        first = parts[0]
+        joined = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(first)
+            if field.name not in ("modalities", "max_patches", "bags")
+        }
+        return replace(first, **joined, bags=tuple(bag for part in parts for bag in part.bags))
+
+    def count(self, modality: str) -> int:
+        """Patients that have the modality."""
+        return int(self.present[:, self.modalities.index(modality)].sum())
+
+    def only(self, kept: Sequence[str]) -> "Patients":
+        """The same patients as if they had no modality but `kept`; their values become zeros."""
+        present = self.present * np.array([name in kept for name in self.modalities], dtype=np.float32)
+        gone = {name for name in self.modalities if name not in kept}
+        tables = {}
+        for table in TABLES:
+            if BELONGS_TO[table] in gone:
+                tables[table] = np.zeros_like(getattr(self, table))
+                tables[f"{table}_observed"] = np.zeros_like(getattr(self, f"{table}_observed"))
+        bags = tuple(bag[:0] for bag in self.bags) if "slides" in gone else self.bags
+        return replace(self, present=present, bags=bags, **tables)
+
+    def batch(
+        self,
+        index: Sequence[int] | NDArray[np.int64],
+        *,
+        generator: torch.Generator | None = None,
+        modality_dropout: float = 0.0,
+    ) -> Batch:
+        """The batch of the patients at `index`.
+
+        Parameters
+        ----------
+        generator
+            Random choices of training: which patches of an oversized bag, which modalities are dropped. Without it
+            (evaluation) the first `max_patches` patches are used and nothing is dropped.
+        modality_dropout
+            Probability of dropping each present modality of a patient; never all of them.
+        """
+        rows = np.asarray(index, dtype=np.int64)
+        slides, mask = self._bags(rows, generator)
+        tables = {name: torch.from_numpy(getattr(self, name)[rows]) for name in TABLES}
+        observed = {f"{name}_observed": torch.from_numpy(getattr(self, f"{name}_observed")[rows]) for name in TABLES}
+        batch = Batch(
+            slides=slides,
+            slides_mask=mask,
+            **tables,
+            **observed,
+            imaging=torch.zeros(len(rows), 0, 0),
+            imaging_mask=torch.zeros(len(rows), 0, dtype=torch.bool),
+            present=torch.from_numpy(self.present[rows]),
+            y=torch.from_numpy(self.y[rows]),
+            time=torch.from_numpy(self.time[rows]),
+            cens=torch.from_numpy(self.cens[rows]),
+        )
+        if generator is None or modality_dropout == 0.0:
+            return batch
+        return _drop(batch, self.modalities, modality_dropout, generator)
+
+    def _bags(self, rows: NDArray[np.int64], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Pad the bags of `rows` to the longest: (B, N, F) and (B, N)."""
+        bags = [self.bags[row] for row in rows]
+        width = bags[0].shape[1] if bags else (self.bags[0].shape[1] if self.bags else 0)
+        longest = min(max((len(bag) for bag in bags), default=0), self.max_patches)
+        padded = np.zeros((len(bags), longest, width), dtype=np.float32)
+        mask = np.zeros((len(bags), longest), dtype=bool)
+        for i, bag in enumerate(bags):
+            if len(bag) > self.max_patches and generator is not None:
+                bag = bag[torch.randperm(len(bag), generator=generator)[: self.max_patches].numpy()]
+            bag = bag[: self.max_patches]
+            padded[i, : len(bag)] = bag
+            mask[i, : len(bag)] = True
+        return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def _drop(batch: Batch, modalities: tuple[str, ...], p: float, generator: torch.Generator) -> Batch:
+    """Drop present modalities with probability `p`; a patient that would lose all keeps one, chosen at random."""
+    draw = torch.rand(batch.present.shape, generator=generator)
+    kept = batch.present * (draw >= p)
+    lonely = kept.sum(1) == 0
+    # the one that is kept: the present modality with the highest draw
+    spared = torch.zeros_like(kept).scatter_(1, (draw * batch.present).argmax(1, keepdim=True), 1.0) * batch.present
+    present = torch.where(lonely[:, None], spared, kept)
+    part = {name: present[:, i] for i, name in enumerate(modalities)}
+    changed: dict[str, Tensor] = {"present": present}
+    for table in TABLES:
+        if BELONGS_TO[table] in part:
+            keep = part[BELONGS_TO[table]]
+            changed[table] = getattr(batch, table) * keep[:, None]
+            changed[f"{table}_observed"] = getattr(batch, f"{table}_observed") & (keep[:, None] > 0)
+    if "slides" in part:
+        changed["slides"] = batch.slides * part["slides"][:, None, None]
+        changed["slides_mask"] = batch.slides_mask & (part["slides"][:, None] > 0)
+    return replace(batch, **changed)
+
+
+assert set(BELONGS_TO.values()) <= set(MODALITIES)

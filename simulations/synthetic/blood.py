@@ -1,0 +1,165 @@
+"""Blood results: 22 analytes of the packaged panel as each laboratory measures, scales and reports them."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from simulations.synthetic.biology import Patient
+from simulations.synthetic.streams import Purpose, stream
+
+__all__ = ["BloodRow", "Laboratory", "draw_blood", "draw_laboratory", "panel_codes"]
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Analyte:
+    """Reference intervals of women and men in the panel's unit, and how the disease moves the result.
+
+    `shift` is the change in SD of the healthy distribution for one SD of `Patient.host`; the healthy SD is a quarter
+    of the interval, on the log scale where `skewed`.
+    """
+
+    female: Interval
+    male: Interval
+    shift: float
+    skewed: bool = False
+
+
+ANALYTES: Mapping[str, Analyte] = {
+    "ALP": Analyte((35, 104), (40, 129), 0.3, skewed=True),
+    "LDH": Analyte((135, 214), (135, 225), 1.2),
+    "Ca": Analyte((8.6, 10.2), (8.6, 10.2), 0.0),
+    "P": Analyte((2.6, 4.6), (2.5, 4.5), 0.0),
+    "CRP": Analyte((0.0, 5.0), (0.0, 5.0), 1.5),
+    "ESR": Analyte((0.0, 20.0), (0.0, 15.0), 1.1),
+    "Neutrophils": Analyte((1.8, 7.4), (1.8, 7.2), 1.0),
+    "Lymphocytes": Analyte((1.1, 3.6), (1.1, 3.5), -0.9),
+    "Monocytes": Analyte((0.2, 0.8), (0.2, 0.9), 0.2),
+    "PLT": Analyte((160, 390), (150, 360), 0.2),
+    "HGB": Analyte((12.0, 15.6), (13.5, 17.2), -0.4),
+    "ALB": Analyte((3.5, 5.0), (3.5, 5.2), -1.0),
+    "GLB": Analyte((2.3, 3.5), (2.2, 3.5), 0.3),
+    "GGT": Analyte((6, 42), (10, 71), 0.2, skewed=True),
+    "AST": Analyte((10, 35), (10, 50), 0.1, skewed=True),
+    "ALT": Analyte((7, 35), (10, 50), 0.1, skewed=True),
+    "Creatinine": Analyte((0.50, 0.95), (0.65, 1.20), 0.0),
+    "Uric acid": Analyte((2.4, 5.7), (3.4, 7.0), 0.0),
+    "D-dimer": Analyte((0.0, 0.50), (0.0, 0.50), 1.3),
+    "Fibrinogen": Analyte((200, 400), (190, 390), 1.2),
+}
+# Sums and ratios of the results above.
+DERIVED: Mapping[str, tuple[Interval, Interval]] = {
+    "WBC": ((4.0, 10.8), (4.0, 10.4)),
+    "A/G": ((1.1, 2.1), (1.1, 2.2)),
+}
+# The other unit that some laboratories report under the same LOINC code: unit, and how many make one of the panel's.
+OTHER_UNITS: Mapping[str, tuple[str, float]] = {
+    "HGB": ("g/L", 10.0),
+    "ALB": ("g/L", 10.0),
+    "GLB": ("g/L", 10.0),
+    "CRP": ("mg/dL", 0.1),
+    "Fibrinogen": ("g/L", 0.01),
+    "D-dimer": ("ug/L", 1000.0),
+    "WBC": ("10*3/uL", 1.0),
+    "Neutrophils": ("10*3/uL", 1.0),
+    "Lymphocytes": ("10*3/uL", 1.0),
+    "Monocytes": ("10*3/uL", 1.0),
+    "PLT": ("10*3/uL", 1.0),
+}
+BASE_SHIFT = 1.2  # even bland disease moves every result by this many SD of `host`
+MISSED = 0.06  # share of single results that were not ordered
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """One hospital's laboratory: `scale` is its method's level per analyte (results and intervals alike)."""
+
+    name: str
+    scale: Mapping[str, float]
+    units: Mapping[str, tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class BloodRow:
+    """One line of blood.csv; `value` and the interval are in `unit`."""
+
+    analyte: str  # LOINC code
+    value: float
+    unit: str
+    ref_low: float
+    ref_high: float
+    collected: int  # days from diagnosis
+
+
+def panel_codes() -> Mapping[str, tuple[str, str]]:
+    """LOINC code and canonical unit of each analyte by its short name, in the panel's order."""
+    return _panel()
+
+
+def draw_laboratory(hospital: str, seed: int) -> Laboratory:
+    """A laboratory: methods differ by 6 %, and half of the analytes with two customary units use the other one."""
+    rng = np.random.default_rng(stream(seed, Purpose.LABORATORY, hospital))
+    scale = {name: float(np.exp(rng.normal(0, 0.06))) for name in _panel()}
+    units = {name: (unit, 1.0) for name, (_, unit) in _panel().items()}
+    for name, other in OTHER_UNITS.items():
+        if rng.random() < 0.5:
+            units[name] = other
+    return Laboratory(name=f"LAB-{hospital}", scale=scale, units=units)
+
+
+def draw_blood(patient: Patient, laboratory: Laboratory, seed: int) -> tuple[BloodRow, ...]:
+    """The patient's blood results as the laboratory reports them, one row an analyte, a few not ordered."""
+    rng = np.random.default_rng(stream(seed, Purpose.BLOOD, patient.hospital, patient.index))
+    results = _results(patient, rng)
+    collected = int(rng.integers(-21, 8))
+    rows = []
+    for name, (code, _) in _panel().items():
+        if rng.random() < MISSED:
+            continue
+        unit, factor = laboratory.units[name]
+        factor *= laboratory.scale[name]
+        low, high = _interval(name, patient.sex)
+        rows.append(
+            BloodRow(code, _rounded(results[name] * factor), unit, _rounded(low * factor), _rounded(high * factor), collected)
+        )
+    return tuple(rows)
+
+
+def _results(patient: Patient, rng: np.random.Generator) -> dict[str, float]:
+    """True concentrations in the panel's units."""
+    results = {}
+    for name, analyte in ANALYTES.items():
+        low, high = _interval(name, patient.sex)
+        score = rng.normal() + analyte.shift * (patient.host + BASE_SHIFT)
+        if analyte.skewed:
+            centre, sd = np.log(low * high) / 2, np.log(high / low) / 4
+            results[name] = float(np.exp(centre + sd * score))
+        else:
+            results[name] = float(max((low + high) / 2 + (high - low) / 4 * score, 0.02 * high))
+    results["WBC"] = 1.05 * (results["Neutrophils"] + results["Lymphocytes"] + results["Monocytes"])
+    results["A/G"] = results["ALB"] / results["GLB"]
+    return results
+
+
+def _interval(name: str, sex: str) -> Interval:
+    if name in DERIVED:
+        female, male = DERIVED[name]
+    else:
+        female, male = ANALYTES[name].female, ANALYTES[name].male
+    return male if sex == "male" else female
+
+
+def _rounded(value: float) -> float:
+    """Three significant digits, as printed on a report."""
+    return float(f"{value:.3g}")
+
+
+@cache
+def _panel() -> dict[str, tuple[str, str]]:
+    text = files("shared.cohort").joinpath("blood_panel.csv").read_text(encoding="utf-8")
+    return {row["name"]: (row["loinc"], row["unit"]) for row in csv.DictReader(text.splitlines())}
