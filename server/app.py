@@ -23,13 +23,20 @@ log = structlog.get_logger()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the study of the run config; the folder of runs is `$MMFED_RUNS`, `runs` by default."""
-    configure_logs()
+    """Run the study of the run config.
+
+    The folder of runs is `$MMFED_RUNS`, `runs` by default; a simulation names it in the run config, which the
+    deployed bundle cannot.
+    """
+    if not structlog.is_configured():
+        configure_logs()
     study = read_run_study(str(context.run_config.get("study", "")), str(context.run_config.get("digest", "")))
-    folder = open_run(Path(os.environ.get("MMFED_RUNS", "runs")), study, str(context.run_id))
+    runs = Path(str(context.run_config.get("runs", "")) or os.environ.get("MMFED_RUNS", "runs"))
+    folder = open_run(runs, study, str(context.run_id))
     log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
+    poll_s = 0.0 if context.run_config.get("runs") else 0.5
     try:
-        finished = run_rounds(grid, study, folder / "checkpoints")
+        finished = run_rounds(grid, study, folder / "checkpoints", poll_s=poll_s)
     except MmfedError as exc:
         log.error("run stopped", reason=str(exc))
         raise

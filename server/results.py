@@ -16,7 +16,7 @@ from shared.digests import canonical_json, sha256_file
 from shared.metrics import Statistics
 from shared.study import Study
 
-__all__ = ["open_run", "save_model", "write_manifest", "write_results"]
+__all__ = ["open_run", "read_rounds", "save_model", "write_manifest", "write_results"]
 
 UNFINISHED = "unfinished"
 
@@ -49,6 +49,11 @@ def write_results(folder: Path, study: Study, finished: Finished) -> None:
     write_atomically(folder / "events.jsonl", ("\n".join(lines) + "\n").encode())
     write_manifest(folder)
     (folder / UNFINISHED).unlink(missing_ok=True)
+
+
+def read_rounds(folder: Path) -> list[dict[str, Any]]:
+    """The round records of a finished run."""
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def write_manifest(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hand a study to the SuperLink: check what a deployment needs, write the form that hospitals approve, start the run."""
+"""Hand a study to the SuperLink: check what a deployment needs, write what hospitals approve, start the run."""
 
 import base64
 import json

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from client.prepare.patients import Roster
 from client.prepare.report import PrepareReport
 from shared.cohort.sheets import find_file, refuse
 from shared.cohort.store_files import Table
@@ -15,12 +15,14 @@ __all__ = ["CONSTANT_FROM", "aux_table", "constant_genes", "expression_table"]
 CONSTANT_FROM = 3
 """Patients from which on a gene with one value for all counts as not measured."""
 
+NAMES_SHOWN = 10
 
-def expression_table(site: Site, patients: pd.DataFrame, genes: tuple[str, ...], report: PrepareReport) -> Table:
-    """Values (P, U) on the log2 or z scale, neither clipped nor normalised; P in the order of `patients`.
 
-    `tpm` and `counts` (scaled to a million per sample first) become log2(x + 1). A gene that the site lacks, or that has one value
-    for all its patients, is not observed.
+def expression_table(site: Site, roster: Roster, genes: tuple[str, ...], report: PrepareReport) -> Table:
+    """Values (P, U) on the log2 or z scale, neither clipped nor normalised.
+
+    `tpm` and `counts` (scaled to a million per sample first) become log2(x + 1). A gene that the site lacks, or that
+    has one value for all its patients, is not observed.
 
     Raises
     ------
@@ -29,32 +31,35 @@ def expression_table(site: Site, patients: pd.DataFrame, genes: tuple[str, ...],
     """
     table = read_expression(site.data)
     if table is None:
-        return _empty(patients, genes)
-    _note_strangers(table.columns, patients, "expression.tsv", report)
-    scaled = _on_log_scale(table, site)
-    flat = constant_genes(scaled)
+        return roster.as_table(np.full((len(roster.table), len(genes)), np.nan), genes)
+    _record_strangers("expression.tsv", table.columns, roster, report)
+    flat = constant_genes(table)
     lacking = [gene for gene in genes if gene not in table.index]
-    for names, what in ((lacking, "not in the table"), ([g for g in genes if g in flat], "one value for all patients")):
+    constant = [gene for gene in genes if gene in flat]
+    for names, why in ((lacking, "not in the table"), (constant, "one value for all patients")):
         if names:
-            report.add("expression.tsv", "noted", f"{len(names)} of {len(genes)} genes not observed ({what}): {_some(names)}")
-    wanted = scaled.drop(index=list(flat)).reindex(index=list(genes), columns=list(patients["case_id"]))
-    report.add("expression.tsv", "used", f"{int(wanted.notna().any().sum())} patients, {len(genes) - len(lacking)} genes")
-    return _as_table(wanted.to_numpy().T, patients, genes)
+            report.add("expression.tsv", "noted", f"{len(names)} of {len(genes)} genes not observed, {why}: {_some(names)}")
+    scaled = _on_log_scale(table, site).drop(index=list(flat))
+    wanted = scaled.reindex(index=list(genes), columns=roster.case_ids)
+    measured = f"{int(wanted.notna().any(axis=1).sum())} of {len(genes)} genes"
+    report.add("expression.tsv", "used", f"{int(wanted.notna().any().sum())} patients, {measured}")
+    return roster.as_table(wanted.to_numpy().T, genes)
 
 
-def aux_table(site: Site, patients: pd.DataFrame, columns: tuple[str, ...], report: PrepareReport) -> Table:
+def aux_table(site: Site, roster: Roster, columns: tuple[str, ...], report: PrepareReport) -> Table:
     """Mutations and copy number (P, A) as the site wrote them; a column the site lacks is not observed."""
-    values = np.full((len(patients), len(columns)), np.nan)
+    values = np.full((len(roster.table), len(columns)), np.nan)
     for name in AUX_TABLES:
-        wanted = {i: column.removeprefix(f"{name}:") for i, column in enumerate(columns) if column.startswith(f"{name}:")}
-        table = read_patients_by_genes(site.data, name) if wanted else None
+        genes = {i: column.removeprefix(f"{name}:") for i, column in enumerate(columns) if column.startswith(f"{name}:")}
+        table = read_patients_by_genes(site.data, name) if genes else None
         if table is None:
             continue
-        _note_strangers(table.index, patients, f"{name}.tsv", report)
-        found = table.reindex(index=list(patients["case_id"]), columns=list(wanted.values()))
-        values[:, list(wanted)] = found.to_numpy()
-        report.add(f"{name}.tsv", "used", f"{int(found.notna().any(axis=1).sum())} patients, {len(wanted)} columns")
-    return _as_table(values, patients, columns)
+        _record_strangers(f"{name}.tsv", table.index, roster, report)
+        found = table.reindex(index=roster.case_ids, columns=list(genes.values()))
+        values[:, list(genes)] = found.to_numpy()
+        measured = f"{int(found.notna().any().sum())} of {len(genes)} genes"
+        report.add(f"{name}.tsv", "used", f"{int(found.notna().any(axis=1).sum())} patients, {measured}")
+    return roster.as_table(values, columns)
 
 
 def constant_genes(table: pd.DataFrame) -> frozenset[str]:
@@ -67,11 +72,10 @@ def _on_log_scale(table: pd.DataFrame, site: Site) -> pd.DataFrame:
     scale = site.expression.scale
     if scale in ("log2", "z"):
         return table
-    path = find_file(site.data, "expression.tsv", "expression.tsv.gz")
-    lowest = np.nanmin(table.to_numpy(), initial=0.0)
-    if lowest < 0 and path:
+    lowest = float(table.min().min())
+    if lowest < 0:
         refuse(
-            path,
+            find_file(site.data, "expression.tsv", "expression.tsv.gz") or site.data,
             [
                 f"expected values of 0 and above, since expression.scale of the site file is {scale!r}, got {lowest:g}; "
                 'write scale = "log2" or "z" if that is what they are'
@@ -82,19 +86,10 @@ def _on_log_scale(table: pd.DataFrame, site: Site) -> pd.DataFrame:
     return np.log2(table + 1)
 
 
-def _note_strangers(names: pd.Index, patients: pd.DataFrame, file: str, report: PrepareReport) -> None:
-    for case_id in sorted(set(names) - set(patients["case_id"]) - report.excluded):
+def _record_strangers(file: str, case_ids: pd.Index, roster: Roster, report: PrepareReport) -> None:
+    for case_id in roster.strangers(case_ids):
         report.add(file, "left out", "not in clinical.tsv", case_id=case_id)
 
 
-def _as_table(values: NDArray[np.float64], patients: pd.DataFrame, columns: tuple[str, ...]) -> Table:
-    observed = np.isfinite(values)
-    return Table(np.where(observed, values, 0).astype(np.float32), observed, columns, tuple(patients["key"]))
-
-
-def _empty(patients: pd.DataFrame, columns: tuple[str, ...]) -> Table:
-    return _as_table(np.full((len(patients), len(columns)), np.nan), patients, columns)
-
-
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")

@@ -1,19 +1,55 @@
 """A site's patients: clinical.tsv after the site's own names, units and values are turned into the study's."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shared.cohort.sheets import refuse
+from shared.cohort.store_files import Table, patient_key, site_salt
 from shared.cohort.tables import read_clinical, read_exclusions
 from shared.site import ColumnRule, Site
 
-__all__ = ["mapped_clinical", "read_patients_of", "values_before_mapping"]
+__all__ = ["Roster", "mapped_clinical", "own_values", "read_roster"]
 
 
-def read_patients_of(site: Site) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The mapped clinical table (P rows in the order of case_id, all strings) and the case ids that exclude.csv leaves out."""
+@dataclass(frozen=True, eq=False)
+class Roster:
+    """The P patients of a site in the order of case_id, and those whom exclude.csv leaves out."""
+
+    table: pd.DataFrame  # P rows of strings: key, case_id, the clinical columns after mapping
+    excluded: dict[str, str]  # case_id -> key
+
+    @property
+    def case_ids(self) -> list[str]:
+        """P case ids."""
+        return list(self.table["case_id"])
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """case_id -> key."""
+        return dict(zip(self.table["case_id"], self.table["key"], strict=True))
+
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that clinical.tsv does not list."""
+        return sorted(set(names) - set(self.case_ids) - set(self.excluded))
+
+    def as_table(self, values: NDArray[np.float64], columns: tuple[str, ...]) -> Table:
+        """Values (P, U) with NaN where not observed, as a table of the store."""
+        observed = np.isfinite(values)
+        return Table(np.where(observed, values, 0).astype(np.float32), observed, columns, tuple(self.table["key"]))
+
+
+def read_roster(site: Site) -> Roster:
+    """Read, map and name the patients of a site; CohortError as `read_clinical` and `mapped_clinical` say."""
     clinical = mapped_clinical(read_clinical(site.data), site)
-    excluded = clinical["case_id"].isin(read_exclusions(site.data))
-    return clinical[~excluded].reset_index(drop=True), tuple(clinical["case_id"][excluded])
+    salt = site_salt(site.state)
+    clinical.insert(0, "key", [patient_key(salt, case_id) for case_id in clinical["case_id"]])
+    out = clinical["case_id"].isin(read_exclusions(site.data))
+    excluded = dict(zip(clinical["case_id"][out], clinical["key"][out], strict=True))
+    return Roster(clinical[~out].reset_index(drop=True), excluded)
 
 
 def mapped_clinical(clinical: pd.DataFrame, site: Site) -> pd.DataFrame:
@@ -24,26 +60,24 @@ def mapped_clinical(clinical: pd.DataFrame, site: Site) -> pd.DataFrame:
     CohortError
         A rule names a column that clinical.tsv lacks, or scales one that holds words.
     """
-    path = site.data / "clinical.tsv"
-    values = {name: values_before_mapping(clinical, site, name) for name in sorted({*site.columns, *site.values})}
-    absent = sorted(name for name, column in values.items() if column is None)
-    refuse(
-        path,
-        [
-            f"expected the column {site.column_rule(name).source!r}, from which the site file makes {name!r}, got none; "
-            "correct [columns] or [values] in the site file"
-            for name in absent
-        ],
-    )
     mapped = clinical.copy()
-    for name, column in values.items():
-        if column is not None:
-            mapped[name] = column.map(lambda value, words=site.values.get(name, {}): words.get(value, value))
+    faults = []
+    for name in sorted({*site.columns, *site.values}):
+        column = own_values(clinical, site, name)
+        if column is None:
+            faults.append(
+                f"expected the column {site.column_rule(name).source!r}, from which the site file makes {name!r}, "
+                "got none; correct [columns] or [values] in the site file"
+            )
+        else:
+            words = site.values.get(name, {})
+            mapped[name] = [words.get(value, value) for value in column]
+    refuse(site.data / "clinical.tsv", faults)
     return mapped
 
 
-def values_before_mapping(clinical: pd.DataFrame, site: Site, name: str) -> "pd.Series[str] | None":
-    """The study's column `name` in the study's unit, still in the site's own words; None if the site has no such column."""
+def own_values(clinical: pd.DataFrame, site: Site, name: str) -> "pd.Series[str] | None":
+    """The study's column `name` in the study's unit but the site's own words; None if clinical.tsv lacks its source."""
     rule = site.column_rule(name)
     if rule.source not in clinical.columns:
         return None
@@ -62,4 +96,5 @@ def _scaled(column: "pd.Series[str]", rule: ColumnRule, site: Site, name: str) -
             for word in words
         ],
     )
-    return (numbers * rule.factor).map(lambda value: "" if pd.isna(value) else repr(float(value))).astype(object)
+    written = ["" if pd.isna(number) else repr(float(number) * rule.factor) for number in numbers]
+    return pd.Series(written, index=column.index, dtype=object)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
 
 from simulations.report.drawing import RULE, canvas, quiet, to_svg
 from simulations.report.words import look, place_name
@@ -33,10 +34,12 @@ def learning_figure(arm: str, rounds: list[dict[str, Any]], top: float | None = 
         for points in sites.values():
             axes.plot(*zip(*points, strict=True), color=style.colour, linewidth=0.9, alpha=0.28)
         if total:
-            axes.plot(*zip(*total, strict=True), color=style.colour, linewidth=2.4, marker="o" if len(total) == 1 else None)
+            axes.plot(
+                *zip(*total, strict=True), color=style.colour, linewidth=2.4, marker="o" if len(total) == 1 else None
+            )
         axes.grid(axis="y", color=RULE, linewidth=0.8)
         axes.set_ylim(0, top)
-        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Round")
         axes.set_ylabel("Training loss")
         alt = f"Training loss of the {style.name.lower()} arm"
@@ -62,9 +65,8 @@ def kaplan_meier_figure(arm: str, place: str, groups: list[dict[str, Any]]) -> M
         axes.set_xlabel("Months since diagnosis")
         axes.set_ylabel("Alive")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1, frameon=False, borderaxespad=0.2, fontsize=10.5
-        )
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1, frameon=False, borderaxespad=0.2, fontsize=10.5)
         ends = "; ".join(f"{g['group']}, {g['n']} patients, {g['events']} deaths" for g in groups)
-        alt = f"Kaplan-Meier survival by risk predicted by the {look(arm).name.lower()} arm, {place_name(place).lower()}: {ends}."
+        who = f"the {look(arm).name.lower()} arm, {place_name(place).lower()}"
+        alt = f"Kaplan-Meier survival by risk predicted by {who}: {ends}."
         return to_svg(figure, f"survival-{arm}-{place}", alt)

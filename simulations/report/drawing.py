@@ -16,7 +16,7 @@ __all__ = ["INK", "RULE", "canvas", "legend_handles", "quiet", "to_svg"]
 
 INK, MUTED, RULE = "#22303c", "#5c6a77", "#dfe4e9"
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "text.parse_math": False,
@@ -37,7 +37,7 @@ STYLE: dict[str, Any] = {
 @contextmanager
 def quiet() -> Iterator[None]:
     """The report's style; a hospital named in letters that the measuring font lacks is no reason for a warning."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
+    with mpl.rc_context(rc=dict(STYLE)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 

@@ -14,11 +14,11 @@ WIDTH = 500
 SITES_AT_MOST = 40
 
 
-def scores_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | None:
+def scores_figure(metrics: dict[str, Any], metric: str, place: str, name: str = "scores") -> Markup | None:
     """Every arm, then every floor, with its 95 % interval; None when nothing was scored there."""
     rows = [(look(arm), scores, True) for arm, scores in metrics.get("arms", {}).items()]
-    for name, scores in metrics.get("baselines", {}).items():
-        rows.append((Look(baseline_name(name), "#8a93a0", "o"), scores, False))
+    for floor, scores in metrics.get("baselines", {}).items():
+        rows.append((Look(baseline_name(floor), "#8a93a0", "o"), scores, False))
     found = []
     for style, scores, is_arm in rows:
         where = place if is_arm or place in scores else "own" if place == "own_site_mean" else place
@@ -45,7 +45,7 @@ def scores_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | 
         axes.set_xlabel(metric_name(metric))
         listed = "; ".join(f"{s.name} {number(v['value'])} ({spread(v) or 'no interval'})" for s, v, _ in found)
         alt = f"{metric_name(metric)}, {place_name(place).lower()}: {listed}."
-        return to_svg(figure, f"scores-{metric}-{place}", alt)
+        return to_svg(figure, f"{name}-{metric}-{place}", alt)
 
 
 def differences_figure(comparisons: list[dict[str, Any]], metric: str) -> Markup | None:
@@ -120,13 +120,29 @@ def ablation_figure(arm: str, scores: dict[str, Any], metric: str, place: str) -
 
 
 def _dot(
-    axes: Axes, value: dict[str, Any], y: float, style: Look, *, filled: bool = True, size: float = 64, thin: bool = False
+    axes: Axes,
+    value: dict[str, Any],
+    y: float,
+    style: Look,
+    *,
+    filled: bool = True,
+    size: float = 64,
+    thin: bool = False,
 ) -> None:
     low, high = value.get("low"), value.get("high")
     if low is not None and high is not None:
         axes.hlines(y, low, high, color=style.colour, linewidth=1.4 if thin else 2.4, alpha=0.5 if thin else 0.75)
     face = style.colour if filled else "white"
-    axes.scatter([value["value"]], [y], s=size, marker=style.marker, facecolor=face, edgecolor=style.colour, linewidth=1.6, zorder=3)
+    axes.scatter(
+        [value["value"]],
+        [y],
+        s=size,
+        marker=style.marker,
+        facecolor=face,
+        edgecolor=style.colour,
+        linewidth=1.6,
+        zorder=3,
+    )
 
 
 def _rows(axes: Axes, names: list[str]) -> None:

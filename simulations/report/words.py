@@ -151,7 +151,9 @@ def headline(metrics: dict[str, Any]) -> tuple[str, str]:
     main, place = main_metrics(metrics)[0], shown_place(metrics)
     arms = metrics.get("arms", {})
     values = {arm: found for arm, scores in arms.items() if (found := _value(scores, place, main)) is not None}
-    whom = "patients of hospitals that never took part" if place == "unseen" else "held-out patients of its own hospitals"
+    whom = (
+        "patients of hospitals that never took part" if place == "unseen" else "held-out patients of its own hospitals"
+    )
     name = metric_name(main)
     if "federated" not in values:
         best = [f"{look(arm).name.lower()} {number(value)}" for arm, value in values.items()]
@@ -164,7 +166,7 @@ def headline(metrics: dict[str, Any]) -> tuple[str, str]:
         text += difference
     text += "."
     if "pooled" in values:
-        text += f" Pooling all patients in one place, which the hospitals did not do, would reach {number(values['pooled'])}."
+        text += f" Pooling all patients in one place, which needs no federation, reaches {number(values['pooled'])}."
     return title, text
 
 

@@ -22,9 +22,9 @@ SUBTYPE_OF_GRADE = ((0.18, 0.40, 0.42), (0.30, 0.34, 0.36), (0.76, 0.0, 0.24))
 
 # Mean of each latent by grade, in SD of the patients of one grade. The slide tells G2 from the rest, expression tells
 # G4 from the rest: who knows one of them alone cannot place G3.
-MORPHOLOGY_OF_GRADE = (-1.5, 0.6, 1.1)
-PROGRAMME_OF_GRADE = (-0.9, -0.6, 1.2)
-HOST_OF_GRADE = (-1.2, 0.0, 1.2)
+MORPHOLOGY_OF_GRADE = (-1.3, 0.5, 1.0)
+PROGRAMME_OF_GRADE = (-0.85, -0.6, 1.15)
+HOST_OF_GRADE = (-1.3, 0.0, 1.3)
 
 MEDIAN_MONTHS = 55.0  # of a G3 patient of 50 years
 WEIBULL_SHAPE = 1.2

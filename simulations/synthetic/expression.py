@@ -30,7 +30,7 @@ MUTANT_LOADING = 0.75
 CODEL_LOADING = 0.85
 NUISANCE_SD = 0.30
 NOISE_SD = 0.65
-BATCH_SD = 0.35
+BATCH_SD = 0.30
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""`mmfed-client`: the hospital's commands."""
+
+import getpass
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.commands import run_command
+from shared.errors import BadInput, SiteFileError
+from shared.site import Site, read_site
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Take part in a federation as one hospital: prepare the data, decide about studies, answer the coordinator.",
+    epilog="Examples:\n\nmmfed-client --site A # take part, until Ctrl-C\n\nmmfed-client --site A approve study.json",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+StudyFile = Annotated[Path, typer.Argument(help="The study as the coordinator sent it: study.json or study.toml.")]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The site named on the command line, and its file."""
+
+    site: str
+    file: Path
+
+    def read(self) -> Site:
+        """The site file; SiteFileError when it is another site's."""
+        read = read_site(self.file)
+        if read.id != self.site:
+            raise SiteFileError(
+                f"{self.file}: site.id: expected {self.site!r} as in --site, got {read.id!r}; correct the wrong one"
+            )
+        return read
+
+
+def main() -> None:
+    """Entry point of `mmfed-client`."""
+    run_command(app)
+
+
+@app.callback()
+def open_site(
+    context: typer.Context,
+    site: Annotated[str, typer.Option(help="The site's id.")],
+    config: Annotated[Path | None, typer.Option(help="The site file; by default sites/<SITE>/site.toml.")] = None,
+) -> None:
+    """Take part in a federation as one hospital.
+
+    Without a command: connect to the coordinator and answer its messages, until Ctrl-C or SIGTERM.
+    """
+    context.obj = Chosen(site, config or Path("sites") / site / "site.toml")
+    if context.invoked_subcommand is None:
+        from client.supernode import take_part
+
+        take_part(context.obj.read(), context.obj.file)
+
+
+@app.command(
+    epilog="Examples:\n\nmmfed-client --site A approve study.json\n\n"
+    "mmfed-client --site A approve study.json --person 'Dr. Ada Example' --yes\n\nmmfed-client --site A approve --list"
+)
+def approve(
+    context: typer.Context,
+    study: Annotated[Path | None, typer.Argument(help="The study as the coordinator sent it.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Show every decision so far.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve without asking.")] = False,
+    person: Annotated[str, typer.Option(help="Who decides; by default the user of this account.")] = "",
+) -> None:
+    """Show what a study reads and sends, and allow it."""
+    site = context.obj.read()
+    if listing:
+        _show_approvals(site)
+        return
+    if study is None:
+        raise BadInput("expected a study file or --list, got neither; write `approve study.json`")
+    from client.approvals import approve as record
+    from client.gate import excesses
+    from client.terms import describe
+    from shared.study_file import read_resolved
+
+    read = read_resolved(study)
+    typer.echo(describe(read, site))
+    faults = excesses(read, site)
+    if faults:
+        raise BadInput("; ".join(faults))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("expected a person to answer, got no terminal; add --yes if the decision is made")
+        typer.confirm(f"\nAllow this study at site {site.id}?", abort=True)
+    entry = record(site, read, person or getpass.getuser())
+    typer.echo(f"\napproved by {entry.person}, {entry.approved}: {entry.digest}")
+
+
+@app.command(epilog="Example: mmfed-client --site A revoke 3f9a21c0")
+def revoke(
+    context: typer.Context, digest: Annotated[str, typer.Argument(help="The study's digest, or how it begins.")]
+) -> None:
+    """Withdraw an approval; from the next message on the study is refused."""
+    from client.approvals import revoke as withdraw
+
+    entry = withdraw(context.obj.read(), digest)
+    typer.echo(f"revoked {entry.revoked}: {entry.name}, {entry.digest}")
+
+
+def _show_approvals(site: Site) -> None:
+    from client.approvals import list_approvals
+
+    entries = list_approvals(site)
+    for entry in entries:
+        state = f"revoked {entry.revoked}" if entry.revoked else "stands"
+        typer.echo(f"{entry.digest[:12]}  {entry.name}  approved {entry.approved} by {entry.person}  {state}")
+    if not entries:
+        typer.echo(f"site {site.id} has approved nothing yet")

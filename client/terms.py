@@ -1,0 +1,89 @@
+"""A study in plain words, for the person at a hospital who decides about it."""
+
+from collections.abc import Iterator
+
+from shared.site import Site
+from shared.study import ClassificationTask, Study
+
+__all__ = ["describe"]
+
+
+def describe(study: Study, site: Site) -> str:
+    """What will be read, what will leave, for how long and under which protection; several paragraphs of text."""
+    sections = {
+        "Study": _identity(study),
+        "What is read at this site": _read(study, site),
+        "What leaves this site": _leaves(study, site),
+        "What never leaves": ["patient rows, names, identifiers, slides, images, and the text of any error"],
+        "How long": _duration(study),
+        "Privacy": _privacy(),
+    }
+    return "\n\n".join(f"{title}\n" + "\n".join(f"  - {line}" for line in lines) for title, lines in sections.items())
+
+
+def _identity(study: Study) -> list[str]:
+    lines = [f"{study.name}, digest {study.digest}"]
+    if study.governance is None:
+        return [*lines, "governance: not stated; the coordinator cannot submit it as it is"]
+    return [*lines, *(f"{key.replace('_', ' ')}: {value}" for key, value in study.governance.model_dump().items())]
+
+
+def _read(study: Study, site: Site) -> list[str]:
+    task = study.task
+    if isinstance(task, ClassificationTask):
+        columns, goal = [task.column], f"one of {', '.join(task.classes)}"
+    else:
+        edges = ", ".join(f"{edge:g}" for edge in task.time_edges)
+        columns, goal = [task.time_column, task.event_column], f"survival, in bins cut at {edges} months"
+    own = [f"{c} (here: {site.columns[c]})" if c in site.columns else c for c in columns]
+    return [f"to predict {goal}: {' and '.join(own)} of clinical.tsv", *_modalities(study)]
+
+
+def _modalities(study: Study) -> Iterator[str]:
+    use = study.modalities
+    if use.slides:
+        s = use.slides
+        yield f"slides: at most {s.max_patches} tiles a patient, turned into {s.dim} numbers each by {s.encoder}, here"
+    if use.expression:
+        e = use.expression
+        genes = len({gene for group in e.groups.values() for gene in group})
+        yield f"expression: {genes} genes in {len(e.groups)} groups" + (f", with {', '.join(e.aux)}" if e.aux else "")
+    if use.blood:
+        yield f"blood: {len(use.blood.analytes)} analytes ({', '.join(use.blood.analytes)})"
+    if use.clinical:
+        yield f"clinical: {', '.join(use.clinical.columns)}"
+
+
+def _leaves(study: Study, site: Site) -> Iterator[str]:
+    least = site.disclosure.min_patients
+    yield f"the trained numbers of the model ({_size(study)}), every round"
+    yield "how many training patients have each modality (this site's weight), training steps, the sum of losses"
+    if study.modalities.expression and study.modalities.expression.normalise == "federated":
+        yield f"once: count, sum and sum of squares of each gene, where at least {least} patients have it"
+    if site.disclosure.evaluation:
+        yield f"counts and histograms of how well the model does on own test patients, if they are at least {least}"
+    else:
+        yield "no test statistics: the site file says disclosure.evaluation = false"
+
+
+def _duration(study: Study) -> list[str]:
+    training, wait = study.training, study.federation.deadline_s
+    return [
+        f"{training.rounds} rounds of {training.local_epochs} passes over the patients, and two more messages",
+        f"a round waits at most {wait:g} s for this site",
+        "until the approval is revoked, the study may be submitted again",
+    ]
+
+
+def _privacy() -> list[str]:
+    return [
+        "NOT PRIVATE: no noise is added. Who receives the model's numbers may learn something about single patients.",
+        "This version knows no other mode; a privacy.epsilon_cap in the site file refuses such studies.",
+    ]
+
+
+def _size(study: Study) -> str:
+    from shared.weights import new_model, trainable  # imports the model's own modules
+
+    count = sum(parameter.numel() for parameter in trainable(new_model(study)).values())
+    return f"{count:,} of them, {4 * count / 1e6:.1f} MB"

@@ -1,0 +1,139 @@
+"""The ways of training that a simulation compares: federated, pooled and local (CONTRACT.md section 7).
+
+All arms start from the same weights, use the same splits, and pass over every training patient as often.
+"""
+
+import base64
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from flwr.app import Context, RecordDict
+from safetensors.numpy import load_file
+
+import client.app
+import server.app
+from client.approvals import approve, approved
+from client.training import train_round
+from server.results import read_rounds
+from server.rounds import learning_rate
+from shared.cohort.normalise import GeneStatistics
+from shared.cohort.patients import Patients
+from shared.seeds import derive_seed
+from shared.site import read_site
+from shared.study import Study
+from shared.weights import Arrays, load_arrays, new_model, take_arrays, trainable
+from simulations.fold import Fold
+from simulations.hospitals import Hospital
+from simulations.inline import InlineGrid
+
+__all__ = ["ARMS", "Model", "Trained", "restored", "train_arm"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Weights, and the gene scale they were trained on."""
+
+    arrays: Arrays
+    statistics: GeneStatistics | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An arm after training: one model for all sites under "", or a model a site."""
+
+    models: Mapping[str, Model]
+    seconds: float
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+
+    def of_site(self, site: str) -> Model:
+        """The model that scores a site's own patients."""
+        return self.models.get(site) or self.models[""]
+
+
+def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+    """The deployment's own ServerApp and ClientApp over the in-process Grid. Simulations approve themselves."""
+    started, study = time.perf_counter(), fold.study
+    members = [hospital for hospital in hospitals if hospital.id in fold.training]
+    for hospital in members:
+        site = read_site(hospital.site_file)
+        if not approved(site, study.digest):
+            approve(site, study, person="simulation")
+    run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
+    nodes = {h.id: {"site": h.id, "site-file": str(h.site_file)} for h in members}
+    grid = InlineGrid(client.app.app, nodes, run_config)
+    context = Context(
+        run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={**run_config, "runs": str(folder)}, series_id=1
+    )
+    server.app.app(grid=grid, context=context)
+    run = folder / f"{study.name}-{context.run_id}"
+    statistics = run / "gene_stats.safetensors"
+    table = GeneStatistics(load_file(statistics)["gene_statistics"]) if statistics.is_file() else None
+    model = Model(load_file(run / "model.safetensors"), table)
+    return Trained({"": model}, time.perf_counter() - started, read_rounds(run))
+
+
+def train_pooled(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+    """All training patients in one place: what the federation would be if patients could travel."""
+    started = time.perf_counter()
+    patients = Patients.concatenate([fold.train(site, fold.statistics) for site in fold.training])
+    arrays, rounds = _train_alone(fold.study, patients, "pooled")
+    return Trained({"": Model(arrays, fold.statistics)}, time.perf_counter() - started, rounds)
+
+
+def train_local(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+    """Every site by itself, with gene statistics of its own patients only."""
+    started = time.perf_counter()
+    models, histories = {}, {}
+    for site in fold.training:
+        statistics = fold.own_statistics(site)
+        arrays, histories[site] = _train_alone(fold.study, fold.train(site, statistics), site)
+        models[site] = Model(arrays, statistics)
+    rounds = [
+        {"round": i + 1, "loss": float(np.mean([h[i]["loss"] for h in histories.values()])), "sites": {}}
+        for i in range(fold.study.training.rounds)
+    ]
+    return Trained(models, time.perf_counter() - started, rounds)
+
+
+ARMS: dict[str, Callable[[Fold, Sequence[Hospital], Path], Trained]] = {
+    "federated": train_federated,
+    "pooled": train_pooled,
+    "local": train_local,
+}
+"""Arm -> how it is trained; the order is that of the reports."""
+
+
+def train_arm(arm: str, fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+    """Train one arm of one fold; `folder` takes its checkpoints."""
+    return ARMS[arm](fold, hospitals, folder)
+
+
+def _train_alone(study: Study, patients: Patients, name: str) -> tuple[Arrays, list[dict[str, Any]]]:
+    """The rounds of the federation with one participant: the same steps, schedule and fresh optimizer."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = new_model(study).to(device)
+    digest, rounds = study.digest, []
+    for round_ in range(1, study.training.rounds + 1):
+        result = train_round(
+            model,
+            trainable(model),
+            patients,
+            study,
+            learning_rate=learning_rate(study, round_),
+            seed=derive_seed(digest, name, round_),
+        )
+        loss = result.loss_sum / (len(patients) * study.training.local_epochs)
+        rounds.append({"round": round_, "loss": loss, "sites": {}})
+    return take_arrays(model), rounds
+
+
+def restored(study: Study, model: Model) -> torch.nn.Module:
+    """The model with its weights, ready to score."""
+    module = new_model(study)
+    load_arrays(module, model.arrays)
+    return module

@@ -1,0 +1,109 @@
+"""One split of a cohort into training, own test and unseen patients: what every arm is given alike."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from client.prepare import PrepareSettings, store_folder
+from shared.cohort.load import SitePatients, load_patients
+from shared.cohort.normalise import GeneStatistics
+from shared.cohort.patients import Patients
+from shared.cohort.store import FeatureStore
+from shared.errors import CohortError, Refused
+from shared.site import read_site
+from shared.study import Study
+from simulations.hospitals import Hospital
+
+__all__ = ["Fold", "load_sites", "make_folds"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Sites in `training` train and test on their own patients; everybody else is unseen."""
+
+    study: Study
+    sites: Mapping[str, SitePatients]
+    training: tuple[str, ...]
+
+    @cached_property
+    def statistics(self) -> GeneStatistics | None:
+        """Gene statistics of all training patients of all training sites, as a federation would agree on them."""
+        expression = self.study.modalities.expression
+        if expression is None or expression.normalise != "federated":
+            return None
+        parts = [self.sites[site].sums(min_patients=10) for site in self.training]
+        return GeneStatistics.merge(parts, parts[0].shape[1])
+
+    def own_statistics(self, site: str) -> GeneStatistics | None:
+        """Gene statistics of one site's training patients: all that a local model can know."""
+        sums = self.sites[site].train_sums
+        return GeneStatistics.merge([sums], sums.shape[1]) if sums.shape[1] else None
+
+    def train(self, site: str, statistics: GeneStatistics | None) -> Patients:
+        """Training patients of a site, genes on the scale of `statistics`."""
+        data = self.sites[site]
+        return data.normalised(self.study, statistics).take(~data.test)
+
+    def test(self, site: str, statistics: GeneStatistics | None) -> Patients:
+        """Own test patients of a training site."""
+        data = self.sites[site]
+        return data.normalised(self.study, statistics).take(data.test)
+
+    def unseen(self, statistics: GeneStatistics | None) -> Patients | None:
+        """All patients of sites that never train; None when there is none."""
+        parts = [d.normalised(self.study, statistics) for s, d in sorted(self.sites.items()) if s not in self.training]
+        return Patients.concatenate(parts) if parts else None
+
+
+def load_sites(hospitals: Sequence[Hospital], study: Study) -> tuple[dict[str, SitePatients], Counter[str]]:
+    """Every hospital's usable patients, and reason -> patients left out of the task."""
+    sites: dict[str, SitePatients] = {}
+    excluded: Counter[str] = Counter()
+    for hospital in hospitals:
+        site = read_site(hospital.site_file)
+        store = FeatureStore.open(store_folder(site, PrepareSettings.of(study)))
+        try:
+            sites[hospital.id] = load_patients(store, study, site.expression.scale)
+        except Refused as exc:
+            if exc.code != "NO_PATIENTS":
+                raise
+            excluded["site without a usable patient"] += len(store.patients)
+            continue
+        excluded.update(sites[hospital.id].excluded)
+    return sites, excluded
+
+
+def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: int | None) -> list[Fold]:
+    """The folds of one repeat.
+
+    Parameters
+    ----------
+    least
+        Sites with fewer usable patients never train.
+    folds
+        With `leave-one-site-out`, at most this many of the largest sites are left out in turn; None = all.
+
+    Raises
+    ------
+    CohortError
+        Fewer training sites than the study's quorum.
+    """
+    sites, _ = load_sites(hospitals, study)
+    large = tuple(sorted(site for site, data in sites.items() if len(data.patients) >= least))
+    needed = study.federation.quorum + (study.split.protocol == "leave-one-site-out")
+    if len(large) < needed:
+        raise CohortError(
+            f"expected at least {needed} sites with {least} usable patients, got {len(large)} of {len(sites)}; "
+            "lower --min-site-patients or choose another --split"
+        )
+    if study.split.protocol == "holdout":
+        return [Fold(study, sites, large)]
+    left_out = sorted(large, key=lambda site: (-len(sites[site].patients), site))[:folds]
+    result = []
+    for number, site in enumerate(left_out):
+        split = study.split.model_copy(update={"fold": number})
+        part = study.model_copy(update={"split": split})
+        again, _ = load_sites([h for h in hospitals if h.id in large], part)
+        result.append(Fold(part, again, tuple(name for name in large if name != site)))
+    return result

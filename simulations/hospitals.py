@@ -1,0 +1,147 @@
+"""Split a cohort folder into one folder a hospital, each with a site file: what a deployment would find there."""
+
+import csv
+import gzip
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
+from shared.digests import sha256_json
+from shared.errors import BadInput, CohortError
+
+__all__ = ["Hospital", "site_of_patients", "split_cohort"]
+
+TABLES = ("mutations", "copy_number")
+BARCODE_SITE = slice(5, 7)  # TCGA-<tissue source site>-<participant>
+FORMAT = 1  # of the folders written here; part of their name
+
+
+class Hospital:
+    """One hospital's folder: its id and its site file."""
+
+    def __init__(self, site_id: str, folder: Path) -> None:
+        self.id, self.folder = site_id, folder
+
+    @property
+    def site_file(self) -> Path:
+        """The site file, as a hospital engineer would have written it."""
+        return self.folder / "site.toml"
+
+
+def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str]:
+    """case_id -> site.
+
+    Parameters
+    ----------
+    clinical
+        The cohort's clinical table.
+    split
+        `tss` (the second field of a TCGA barcode), `column:NAME`, or None: `tss` if every case_id is a TCGA barcode,
+        else `column:site`.
+
+    Raises
+    ------
+    CohortError, BadInput
+        A case_id is no barcode, the column is missing or has an empty cell, or `split` is none of these.
+    """
+    cases = clinical["case_id"].tolist()
+    barcodes = [case.startswith("TCGA-") and len(case.split("-")) >= 3 and len(case.split("-")[1]) == 2 for case in cases]
+    split = split or ("tss" if all(barcodes) else "column:site")
+    if split == "tss":
+        if not all(barcodes):
+            raise CohortError(
+                f"clinical.tsv: expected TCGA barcodes for --split tss, got {barcodes.count(False)} other case ids; "
+                "use --split column:NAME"
+            )
+        return {case: case[BARCODE_SITE] for case in cases}
+    if not split.startswith("column:"):
+        raise BadInput(f"--split: expected tss or column:NAME, got {split!r}; choose one of them")
+    column = split.removeprefix("column:")
+    if column not in clinical.columns:
+        raise CohortError(f"clinical.tsv: expected a column {column!r} for --split, got none; name another column")
+    sites = [str(value).strip() for value in clinical[column]]
+    if not all(sites):
+        raise CohortError(f"clinical.tsv: expected a {column} for every patient, got {sites.count('')} empty; fill them in")
+    return dict(zip(cases, (_site_id(site) for site in sites), strict=True))
+
+
+def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]:
+    """Write `cache/<name>-<digest>/<site>/` for every site of the cohort; folders that are there are reused.
+
+    Slides are linked, not copied. The expression scale is `z` when the table has negative values, else `log2`.
+    """
+    clinical = read_clinical(cohort)
+    sites = site_of_patients(clinical, split)
+    state = [(str(path.relative_to(cohort)), path.stat().st_size, path.stat().st_mtime_ns) for path in _inputs(cohort)]
+    name = f"{cohort.resolve().name}-{sha256_json([FORMAT, sorted(sites.items()), state])[:12]}"
+    root = cache / name
+    names = sorted(set(sites.values()))
+    if not (root / "complete").is_file():
+        root.mkdir(parents=True, exist_ok=True)
+        _write_all(cohort, clinical, sites, root)
+        (root / "complete").touch()
+    return [Hospital(site, root / site) for site in names]
+
+
+def _inputs(cohort: Path) -> list[Path]:
+    return sorted(path for path in cohort.iterdir() if path.is_file())
+
+
+def _site_id(text: str) -> str:
+    """A site id of letters, digits, hyphen and underscore."""
+    return "".join(char if char.isalnum() or char in "-_" else "_" for char in text)[:32]
+
+
+def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], root: Path) -> None:
+    expression, blood, slides = read_expression(cohort), read_blood(cohort), read_slides(cohort)
+    matrices = {name: read_patients_by_genes(cohort, name) for name in TABLES}  # type: ignore[arg-type]
+    scale = "z" if expression is not None and float(expression.min().min()) < 0 else "log2"
+    for site in sorted(set(sites.values())):
+        cases = [case for case in clinical["case_id"] if sites[case] == site]
+        draft = Path(tempfile.mkdtemp(prefix=f".{site}-", dir=root))
+        data = draft / "data"
+        data.mkdir()
+        _write_rows(data / "clinical.tsv", clinical, cases)
+        if expression is not None:
+            _write_genes(data / "expression.tsv.gz", expression[[case for case in cases if case in expression.columns]])
+        for name, matrix in matrices.items():
+            if matrix is not None:
+                part = matrix.loc[[case for case in cases if case in matrix.index]]
+                part.to_csv(data / f"{name}.tsv", sep="\t", index_label="case_id")
+        if blood is not None:
+            blood[blood["case_id"].isin(cases)].to_csv(data / "blood.csv", index=False)
+        if slides is not None:
+            _link_slides(data, cohort, slides[slides["case_id"].isin(cases)])
+        (draft / "site.toml").write_text(_site_toml(site, scale), encoding="utf-8")
+        (draft / "state").mkdir()
+        final = root / site
+        if final.exists():  # left by an interrupted split
+            shutil.rmtree(final)
+        draft.rename(final)
+
+
+def _write_rows(path: Path, table: pd.DataFrame, cases: Sequence[str]) -> None:
+    table[table["case_id"].isin(cases)].to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_MINIMAL)
+
+
+def _write_genes(path: Path, part: pd.DataFrame) -> None:
+    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=1, filename="") as file:
+        part.to_csv(file, sep="\t", index_label="gene_symbol")
+
+
+def _link_slides(data: Path, cohort: Path, slides: pd.DataFrame) -> None:
+    slides[["case_id", "slide_id"]].to_csv(data / "slides.tsv", sep="\t", index=False)
+    (data / "slides").mkdir()
+    for path in slides["path"]:
+        if path is not None and not pd.isna(path):
+            os.symlink(Path(path).resolve(), data / "slides" / Path(path).name)
+
+
+def _site_toml(site: str, scale: str) -> str:
+    return f'schema = 1\n\n[site]\nid = {json.dumps(site)}\n\n[expression]\nscale = "{scale}"\n'

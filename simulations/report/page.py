@@ -1,0 +1,180 @@
+"""report.html: one file with everything in it, for a clinician and for a reviewer."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from shared.metrics import LOWER_IS_BETTER
+from simulations.report.curve_figures import kaplan_meier_figure, learning_figure
+from simulations.report.score_figures import ablation_figure, differences_figure, scores_figure, sites_figure
+from simulations.report.signal_figure import signal_figure
+from simulations.report.tables import comparison_table, metric_table, site_rows, site_table
+from simulations.report.words import (
+    METRICS,
+    PLACES,
+    headline,
+    joined,
+    look,
+    main_metrics,
+    metric_name,
+    number,
+    place_name,
+    ranking,
+    shown_place,
+    spread,
+    task_kind,
+)
+
+__all__ = ["render_report", "write_report"]
+
+
+def write_report(metrics: dict[str, Any], study_toml: str, folder: Path) -> Path:
+    """Write `folder`/report.html from the content of metrics.json and the study's TOML text; returns its path."""
+    path = folder / "report.html"
+    path.write_text(render_report(metrics, study_toml), encoding="utf-8")
+    return path
+
+
+def render_report(metrics: dict[str, Any], study_toml: str) -> str:
+    """The page as text: no reference to anything outside it, every value escaped."""
+    environment = Environment(
+        loader=PackageLoader("simulations.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(_context(metrics, tomllib.loads(study_toml), study_toml))
+
+
+def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) -> dict[str, Any]:
+    main = main_metrics(metrics)
+    title, key = headline(metrics)
+    classes, modalities, rows = site_rows(metrics)
+    names = [*main, *(name for name in METRICS if name not in main)]
+    return {
+        "study": metrics.get("study", {}),
+        "started": str(metrics.get("started", ""))[:16].replace("T", " "),
+        "title": title,
+        "key": key,
+        "ranking": ranking(metrics),
+        "trained": _trained(metrics, study),
+        "tiles": _tiles(metrics),
+        "survival": task_kind(metrics) == "survival",
+        "classes": classes,
+        "modalities": modalities,
+        "rows": rows,
+        "excluded": metrics.get("cohort", {}).get("excluded") or {},
+        "tables": [(place_name(place), metric_table(metrics, place, names)) for place in PLACES],
+        "comparisons": comparison_table(metrics),
+        "sites": site_table(metrics, main),
+        "figures": _figures(metrics, main),
+        "lower": joined([metric_name(name) for name in METRICS if name in LOWER_IS_BETTER]),
+        "synthetic": metrics.get("synthetic") or [],
+        "notes": metrics.get("notes") or [],
+        "privacy": metrics.get("privacy") or {},
+        "protocol": metrics.get("protocol") or {},
+        "software": metrics.get("software") or {},
+        "timing": metrics.get("timing") or {},
+        "seed": metrics.get("seed"),
+        "command": metrics.get("command", ""),
+        "held": _held(metrics),
+        "study_toml": study_toml,
+        "number": number,
+        "look": look,
+    }
+
+
+def _trained(metrics: dict[str, Any], study: dict[str, Any]) -> str:
+    """What was trained, on whom and how, in one paragraph."""
+    described, cohort = metrics.get("study", {}), metrics.get("cohort", {})
+    sites, unseen = cohort.get("sites") or {}, cohort.get("unseen") or {}
+    used = list(study.get("modalities", {}))
+    task = study.get("task", {})
+    target = (
+        f"{task['column']}" if "column" in task else "survival" if task_kind(metrics) == "survival" else "the class"
+    )
+    size = f" with {described['parameters']:,} parameters" if described.get("parameters") else ""
+    text = f"The model {described.get('architecture', '')}{size}"
+    text += f", reading {joined(used)}," if used else ""
+    text += f" was trained to predict {target}"
+    rounds = study.get("training", {}).get("rounds")
+    text += f" in {rounds} rounds" if rounds else ""
+    patients = sum(site.get("patients", 0) for site in sites.values())
+    train = sum(site.get("train", 0) for site in sites.values())
+    if sites:
+        text += f" by {len(sites)} hospitals with {patients} patients, {train} of them for training"
+    if unseen.get("patients"):
+        count = unseen.get("sites")
+        count = len(count) if isinstance(count, list | dict) else count
+        text += f". A further {unseen['patients']} patients of {count or 'other'} hospitals were never trained on"
+    return text + "."
+
+
+def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
+    """The key figure of each arm, large."""
+    main, place = main_metrics(metrics)[0], shown_place(metrics)
+    tiles = []
+    for arm, scores in metrics.get("arms", {}).items():
+        value = (scores.get(place) or {}).get(main) or {}
+        tiles.append(
+            {
+                "name": look(arm).name,
+                "colour": look(arm).colour,
+                "value": number(value.get("value")),
+                "spread": f"95 % {spread(value)}" if spread(value) else str(value.get("reason") or ""),
+                "label": f"{metric_name(main)}, {place_name(place).lower()}",
+            }
+        )
+    return tiles
+
+
+def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[tuple[str, Markup]]]:
+    """Small multiples by section: a title and a picture each; sections without a picture are empty."""
+    arms = metrics.get("arms", {})
+    losses = [r["loss"] for scores in arms.values() for r in scores.get("rounds") or [] if r.get("loss") is not None]
+    top = 1.1 * max(losses) if losses else None
+    curves = (metrics.get("curves") or {}).get("kaplan_meier") or {}
+    pictures = {
+        "scores": [
+            (place_name(place), scores_figure(metrics, metric, place))
+            for metric in main
+            for place in ("own_site_mean", "unseen")
+        ],
+        "differences": [(metric_name(m), differences_figure(metrics.get("comparisons", []), m)) for m in main],
+        "sites": [(metric_name(metric), sites_figure(metrics, metric)) for metric in main],
+        "learning": [
+            (look(arm).name, learning_figure(arm, found.get("rounds") or [], top)) for arm, found in arms.items()
+        ],
+        "survival": [
+            (f"{look(arm).name}, {place_name(place).lower()}", kaplan_meier_figure(arm, place, groups))
+            for place, found in curves.items()
+            for arm, groups in found.items()
+        ],
+        "ablation": [
+            (f"{look(arm).name}, {place_name(place).lower()}", ablation_figure(arm, scores, main[0], place))
+            for arm, scores in arms.items()
+            for place in ("own", "unseen")
+        ],
+        "signal": [("One linear model a modality", signal_figure(metrics.get("signal") or {}, metrics))],
+    }
+    return {section: [(t, p) for t, p in found if p is not None] for section, found in pictures.items()}
+
+
+def _held(metrics: dict[str, Any]) -> list[str]:
+    """One sentence an arm and branch that kept its arrays in some rounds."""
+    sentences = []
+    for arm, scores in metrics.get("arms", {}).items():
+        counts: dict[str, int] = {}
+        for record in scores.get("rounds") or []:
+            for branch in record.get("held") or []:
+                counts[branch] = counts.get(branch, 0) + 1
+        for branch, count in counts.items():
+            plural = "round" if count == 1 else "rounds"
+            sentences.append(
+                f"{look(arm).name}: too few hospitals trained the {branch} branch in {count} {plural}; it kept its weights."
+            )
+    return sentences

@@ -1,0 +1,133 @@
+"""Tables of the report as rows of cells; a null is an en dash that carries its reason."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulations.report.words import DASH, baseline_name, look, metric_name, number, place_name, spread
+
+__all__ = ["Cell", "Footnotes", "Table", "comparison_table", "metric_table", "site_rows", "site_table"]
+
+SITES_AT_MOST = 60
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows: the figure, its interval beneath, a footnote letter, more on hovering."""
+
+    text: str
+    spread: str = ""
+    mark: str = ""
+    title: str = ""
+
+
+@dataclass
+class Footnotes:
+    """Reasons of a table's nulls, each with a letter."""
+
+    reasons: list[str] = field(default_factory=list)
+
+    def mark(self, reason: str) -> str:
+        """The letter of `reason`, the same for equal reasons."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        place = self.reasons.index(reason)
+        return chr(ord("a") + place) if place < 26 else str(place + 1)
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """(letter, reason) in order."""
+        return [(self.mark(reason), reason) for reason in self.reasons]
+
+    def cell(self, value: dict[str, Any] | None) -> Cell:
+        """A V as a cell; None is a score that was not asked for."""
+        if not value:
+            return Cell(DASH, mark=self.mark("not measured"), title="not measured")
+        if value.get("value") is None:
+            reason = str(value.get("reason") or "no reason recorded")
+            return Cell(DASH, mark=self.mark(reason), title=reason)
+        facts = [f"n {value['n']}"] if value.get("n") is not None else []
+        facts += [f"{value['events']} events"] if value.get("events") is not None else []
+        facts += [f"SD over repeats {number(value['sd'])}"] if value.get("sd") is not None else []
+        facts += ["from merged statistics"] if value.get("from") == "statistics" else []
+        return Cell(number(value["value"]), spread(value), title=", ".join(facts))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a heading a column, a look a row, and the reasons of its nulls."""
+
+    head: list[str]
+    rows: list[tuple[str, str, list[Cell]]]  # name, colour or "", cells
+    notes: list[tuple[str, str]]
+
+
+def metric_table(metrics: dict[str, Any], place: str, names: list[str]) -> Table:
+    """One row a metric, one column an arm or floor that was scored at `place`."""
+    notes = Footnotes()
+    columns = [(look(arm).name, scores) for arm, scores in metrics.get("arms", {}).items() if scores.get(place)]
+    for name, scores in metrics.get("baselines", {}).items():
+        if scores.get(place):
+            columns.append((baseline_name(name), scores))
+    rows = [
+        (metric_name(name), "", [notes.cell(scores[place].get(name)) for _, scores in columns])
+        for name in names
+        if any(name in scores[place] for _, scores in columns)
+    ]
+    return Table([name for name, _ in columns], rows, notes.lines)
+
+
+def site_table(metrics: dict[str, Any], names: tuple[str, ...]) -> Table:
+    """One row a hospital, one column an arm and main metric; the first 60 hospitals."""
+    notes = Footnotes()
+    arms = {arm: scores["sites"] for arm, scores in metrics.get("arms", {}).items() if scores.get("sites")}
+    sites = sorted({site for found in arms.values() for site in found})[:SITES_AT_MOST]
+    head = [f"{look(arm).name}, {metric_name(name)}" for name in names for arm in arms]
+    rows = [
+        (site, "", [notes.cell((found.get(site) or {}).get(name)) for name in names for found in arms.values()])
+        for site in sites
+    ]
+    return Table(head, rows, notes.lines)
+
+
+def comparison_table(metrics: dict[str, Any]) -> Table:
+    """One row a comparison between two arms."""
+    notes, rows = Footnotes(), []
+    for found in metrics.get("comparisons", []):
+        name = f"{look(found['a']).name} − {look(found['b']).name.lower()}"
+        value = {**found, "value": found.get("difference"), "n": found.get("n")}
+        cells = [Cell(place_name(found["where"])), Cell(metric_name(found["metric"])), notes.cell(value)]
+        rows.append((name, look(found["a"]).colour, cells))
+    return Table(["Measured on", "Metric", "Difference (95 % interval)"], rows, notes.lines)
+
+
+def site_rows(metrics: dict[str, Any]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """Classes, modalities, and one row a hospital of the cohort, the unseen hospitals together last."""
+    cohort = metrics.get("cohort", {})
+    sites = dict(cohort.get("sites") or {})
+    unseen = cohort.get("unseen") or {}
+    groups = [*sites.values(), unseen]
+    classes = sorted({str(name) for group in groups for name in group.get("classes") or {}})
+    modalities = list(dict.fromkeys(name for group in groups for name in group.get("modalities") or {}))
+    rows = [_site(name, found, classes, modalities) for name, found in sites.items()]
+    if unseen.get("patients"):
+        count = unseen.get("sites")
+        count = len(count) if isinstance(count, list | dict) else count
+        label = f"Unseen ({count} hospitals)" if count else "Unseen"
+        rows.append({**_site(label, unseen, classes, modalities), "unseen": True})
+    return classes, modalities, rows
+
+
+def _site(name: str, found: dict[str, Any], classes: list[str], modalities: list[str]) -> dict[str, Any]:
+    mix = found.get("classes") or {}
+    total = sum(mix.values())
+    held = found.get("modalities") or {}
+    return {
+        "name": name,
+        "unseen": False,
+        "patients": found.get("patients", DASH),
+        "train": found.get("train", DASH),
+        "test": found.get("test", DASH),
+        "events": found.get("events"),
+        "mix": [(label, mix.get(label, 0), 100 * mix.get(label, 0) / total) for label in classes] if total else [],
+        "modalities": [held.get(label) for label in modalities],
+    }

@@ -1,0 +1,76 @@
+"""The results on a terminal: one table a main metric, and the comparisons."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from simulations.report.words import (
+    DASH,
+    PLACES,
+    baseline_name,
+    headline,
+    look,
+    main_metrics,
+    metric_name,
+    number,
+    place_name,
+    spread,
+)
+
+__all__ = ["print_summary"]
+
+
+def print_summary(metrics: dict[str, Any], console: Console) -> None:
+    """Arms and floors by own and unseen patients for the main metrics, then the comparisons, then the key result."""
+    for metric in main_metrics(metrics):
+        console.print(_scores(metrics, metric))
+    if metrics.get("comparisons"):
+        console.print(_comparisons(metrics))
+    title, text = headline(metrics)
+    console.print(f"[bold]{escape(title)}.[/bold] {escape(text)}")
+
+
+def _scores(metrics: dict[str, Any], metric: str) -> Table:
+    table = Table(title=metric_name(metric), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    for place in PLACES:
+        table.add_column(place_name(place), justify="right")
+    reasons: list[str] = []
+    for arm, scores in metrics.get("arms", {}).items():
+        table.add_row(f"[bold]{escape(look(arm).name)}[/bold]", *_cells(scores, metric, reasons))
+    for name, scores in metrics.get("baselines", {}).items():
+        table.add_row(escape(baseline_name(name)), *_cells(scores, metric, reasons), style="dim")
+    if reasons:
+        table.caption = escape(f"{DASH} " + "; ".join(reasons))
+        table.caption_justify = "left"
+    return table
+
+
+def _cells(scores: dict[str, Any], metric: str, reasons: list[str]) -> list[str]:
+    cells = []
+    for place in PLACES:
+        value = (scores.get(place) or {}).get(metric) or {}
+        if value.get("value") is None:
+            reason = value.get("reason")
+            if reason and reason not in reasons:
+                reasons.append(reason)
+            cells.append(DASH)
+            continue
+        interval = spread(value, 2)
+        cells.append(f"{number(value['value'])} [dim]{interval}[/dim]" if interval else number(value["value"]))
+    return cells
+
+
+def _comparisons(metrics: dict[str, Any]) -> Table:
+    table = Table(title="Differences between arms", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("", "Measured on", "Metric"):
+        table.add_column(name)
+    table.add_column("Difference", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for found in metrics["comparisons"]:
+        name = f"{look(found['a']).name} − {look(found['b']).name.lower()}"
+        cells = (place_name(found["where"]), metric_name(found["metric"]), number(found.get("difference")))
+        table.add_row(escape(name), *map(escape, cells), spread(found) or DASH)
+    return table
