@@ -34,9 +34,8 @@ def main(grid: Grid, context: Context) -> None:
     runs = Path(str(context.run_config.get("runs", "")) or os.environ.get("MMFED_RUNS", "runs"))
     folder = open_run(runs, study, str(context.run_id))
     log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
-    poll_s = 0.0 if context.run_config.get("runs") else 0.5
     try:
-        finished = run_rounds(grid, study, folder / "checkpoints", poll_s=poll_s)
+        finished = run_rounds(grid, study, folder / "checkpoints")
     except MmfedError as exc:
         log.error("run stopped", reason=str(exc))
         raise

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from flwr import __version__ as flwr_version
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from server.checkpoint import write_atomically
@@ -15,6 +16,7 @@ from shared import __version__
 from shared.digests import canonical_json, sha256_file
 from shared.metrics import Statistics
 from shared.study import Study
+from shared.weights import Arrays
 
 __all__ = ["open_run", "read_rounds", "save_model", "write_manifest", "write_results"]
 
@@ -33,16 +35,16 @@ def open_run(runs: Path, study: Study, run_id: str) -> Path:
     return folder
 
 
-def save_model(folder: Path, finished: Finished) -> None:
+def save_model(folder: Path, arrays: Arrays, gene_statistics: NDArray[np.float64] | None) -> None:
     """Write `model.safetensors` and, where the study has them, `gene_stats.safetensors`."""
-    save_file(finished.arrays, folder / "model.safetensors")
-    if finished.gene_statistics is not None:
-        save_file({"gene_statistics": np.ascontiguousarray(finished.gene_statistics)}, folder / "gene_stats.safetensors")
+    save_file(arrays, folder / "model.safetensors")
+    if gene_statistics is not None:
+        save_file({"gene_statistics": np.ascontiguousarray(gene_statistics)}, folder / "gene_stats.safetensors")
 
 
 def write_results(folder: Path, study: Study, finished: Finished) -> None:
     """Write everything a finished deployed run leaves, and end its unfinished state."""
-    save_model(folder, finished)
+    save_model(folder, finished.arrays, finished.gene_statistics)
     metrics = _metrics(study, finished)
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
     lines = [canonical_json(record) for record in finished.rounds]

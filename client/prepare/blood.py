@@ -31,8 +31,8 @@ def interval_distance(value: float, low: float, high: float) -> float:
 def blood_table(site: Site, roster: Roster, analytes: tuple[str, ...], report: PrepareReport) -> Table:
     """Distances (P, F_b), one column a LOINC code.
 
-    Of several results of one analyte the one collected nearest to diagnosis (in days) counts, else the last in the file.
-    A row without a number or without a usable interval of its own is left out and recorded.
+    Of several results of one analyte the one collected nearest to diagnosis (in days) counts, else the last in the
+    file. A row without a number or without a usable interval of its own is left out and recorded.
     """
     values = np.full((len(roster.table), len(analytes)), np.nan)
     sheet = read_blood(site.data)
@@ -45,9 +45,12 @@ def blood_table(site: Site, roster: Roster, analytes: tuple[str, ...], report: P
     # nearest last, and among equals the later line
     place = {case_id: i for i, case_id in enumerate(roster.case_ids)}
     column = {code: i for i, code in enumerate(analytes)}
-    for row in rows.itertuples(index=False):
-        values[place[row.case_id], column[row.code]] = interval_distance(row.value, row.ref_low, row.ref_high)
-    measured = f"{int(np.isfinite(values).any(axis=1).sum())} patients, {int(np.isfinite(values).any(axis=0).sum())} analytes"
+    read = (rows[name].tolist() for name in ("case_id", "code", "value", "ref_low", "ref_high"))
+    for case_id, code, value, low, high in zip(*read, strict=True):
+        values[place[case_id], column[code]] = interval_distance(value, low, high)
+    measured = (
+        f"{int(np.isfinite(values).any(axis=1).sum())} patients, {int(np.isfinite(values).any(axis=0).sum())} analytes"
+    )
     report.add("blood.csv", "used", f"{measured} of {len(analytes)}")
     return roster.as_table(values, analytes)
 
@@ -67,14 +70,17 @@ def _known(sheet: pd.DataFrame, roster: Roster, analytes: tuple[str, ...], repor
 
 def _numbers(rows: pd.DataFrame, roster: Roster, report: PrepareReport) -> pd.DataFrame:
     """Rows whose value and interval are numbers, as float64; the others are left out and recorded."""
-    numbers = rows[["value", "ref_low", "ref_high"]].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    numbers = (
+        rows[["value", "ref_low", "ref_high"]].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    )
     no_number = numbers["value"].isna()
     no_interval = ~(numbers["ref_low"] < numbers["ref_high"])
     for line in rows.index[no_number | no_interval]:
         reason = _reason(line, rows.loc[line], no_number=bool(no_number[line]))
         case_id = str(rows.loc[line, "case_id"])
         report.add("blood.csv", "left out", reason, key=roster.keys[case_id], case_id=case_id)
-    return rows.assign(**{name: numbers[name] for name in numbers})[~(no_number | no_interval)]
+    usable: pd.DataFrame = rows.assign(**{name: numbers[name] for name in numbers})[~(no_number | no_interval)]
+    return usable
 
 
 def _reason(line: Hashable, row: "pd.Series[str]", *, no_number: bool) -> str:

@@ -20,7 +20,11 @@ def clinical_table(roster: Roster, columns: tuple[tuple[str, float, float], ...]
     values = np.full((len(roster.table), len(columns)), np.nan)
     for place, (name, centre, unit) in enumerate(columns):
         if name not in roster.table.columns:
-            report.add("clinical.tsv", "noted", f"no column {name!r}: not observed; name its source in [columns] of the site file")
+            report.add(
+                "clinical.tsv",
+                "noted",
+                f"no column {name!r}: not observed; name its source in [columns] of the site file",
+            )
             continue
         values[:, place] = (_numbers(name, roster, report) - centre) / unit
     return roster.as_table(values, tuple(name for name, _, _ in columns))
@@ -32,7 +36,13 @@ def _numbers(name: str, roster: Roster, report: PrepareReport) -> NDArray[np.flo
         number = _sex(word) if name == "sex" else _number(word)
         if word and number is None:
             what = "male or female" if name == "sex" else "a number"
-            report.add("clinical.tsv", "left out", f"{name}: expected {what}, got {word!r}; correct it", key=key, case_id=case_id)
+            report.add(
+                "clinical.tsv",
+                "left out",
+                f"{name}: expected {what}, got {word!r}; correct it",
+                key=key,
+                case_id=case_id,
+            )
         elif number is not None:
             numbers[i] = number
     return numbers

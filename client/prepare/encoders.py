@@ -83,9 +83,7 @@ def build_encoder(
     return Encoder(name, kind, module, sha256_file(path))
 
 
-def encoder_sha256(
-    name: str, weights: Literal["pretrained", "random"] = "pretrained", file: Path | None = None
-) -> str:
+def encoder_sha256(name: str, weights: Literal["pretrained", "random"] = "pretrained", file: Path | None = None) -> str:
     """SHA-256 of the weights that `build_encoder` would use, without loading them."""
     kind = _kind(name)
     return _sha256_of(_seeded(kind)) if weights == "random" else sha256_file(_weights(name, kind, file))
@@ -122,13 +120,13 @@ def _sha256_of(module: nn.Module) -> str:
 
 
 def _resnet50() -> nn.Module:
-    module = torchvision.models.resnet50()
+    module: nn.Module = torchvision.models.resnet50()
     module.fc = nn.Identity()
     return module
 
 
 def _mobilenet_v2() -> nn.Module:
-    module = torchvision.models.mobilenet_v2()
+    module: nn.Module = torchvision.models.mobilenet_v2()
     module.classifier = nn.Identity()
     return module
 
@@ -157,7 +155,7 @@ def _find_mobilenet_v2() -> Path | None:
 
 
 def _without_classifier(module: nn.Module, content: dict[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's own names, less the classification layer."""
+    """Torchvision's own names, less the classification layer."""
     return {name: value for name, value in content.items() if not name.startswith(("fc.", "classifier."))}
 
 

@@ -38,7 +38,9 @@ def expression_table(site: Site, roster: Roster, genes: tuple[str, ...], report:
     constant = [gene for gene in genes if gene in flat]
     for names, why in ((lacking, "not in the table"), (constant, "one value for all patients")):
         if names:
-            report.add("expression.tsv", "noted", f"{len(names)} of {len(genes)} genes not observed, {why}: {_some(names)}")
+            report.add(
+                "expression.tsv", "noted", f"{len(names)} of {len(genes)} genes not observed, {why}: {_some(names)}"
+            )
     scaled = _on_log_scale(table, site).drop(index=list(flat))
     wanted = scaled.reindex(index=list(genes), columns=roster.case_ids)
     measured = f"{int(wanted.notna().any(axis=1).sum())} of {len(genes)} genes"
@@ -50,7 +52,9 @@ def aux_table(site: Site, roster: Roster, columns: tuple[str, ...], report: Prep
     """Mutations and copy number (P, A) as the site wrote them; a column the site lacks is not observed."""
     values = np.full((len(roster.table), len(columns)), np.nan)
     for name in AUX_TABLES:
-        genes = {i: column.removeprefix(f"{name}:") for i, column in enumerate(columns) if column.startswith(f"{name}:")}
+        genes = {
+            i: column.removeprefix(f"{name}:") for i, column in enumerate(columns) if column.startswith(f"{name}:")
+        }
         table = read_patients_by_genes(site.data, name) if genes else None
         if table is None:
             continue
@@ -77,13 +81,13 @@ def _on_log_scale(table: pd.DataFrame, site: Site) -> pd.DataFrame:
         refuse(
             find_file(site.data, "expression.tsv", "expression.tsv.gz") or site.data,
             [
-                f"expected values of 0 and above, since expression.scale of the site file is {scale!r}, got {lowest:g}; "
-                'write scale = "log2" or "z" if that is what they are'
+                f"expected values of 0 and above, since the site file says expression.scale = {scale!r}, "
+                f'got {lowest:g}; write scale = "log2" or "z" if that is what they are'
             ],
         )
     if scale == "counts":
         table = table / table.sum().replace(0, np.nan) * 1e6
-    return np.log2(table + 1)
+    return pd.DataFrame(np.log2(table.to_numpy() + 1), index=table.index, columns=table.columns)
 
 
 def _record_strangers(file: str, case_ids: pd.Index, roster: Roster, report: PrepareReport) -> None:
@@ -92,4 +96,6 @@ def _record_strangers(file: str, case_ids: pd.Index, roster: Roster, report: Pre
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
+    return ", ".join(names[:NAMES_SHOWN]) + (
+        f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    )

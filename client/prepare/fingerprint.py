@@ -36,7 +36,7 @@ class FileHashes:
 
 
 def inputs_sha256(site: Site, hashes: FileHashes, *, slides: bool, encoder_sha256: str) -> str:
-    """One hash of all that decides a store beside its settings: tables, slides, encoder weights, the site's mappings."""
+    """One hash of all that decides a store beside its settings: tables, slides, weights, the site's own mappings."""
     files = [path for path in sorted(site.data.iterdir()) if path.name.split(".")[0] in TABLES and path.is_file()]
     if slides and (site.data / "slides").is_dir():
         files += [path for path in sorted((site.data / "slides").iterdir()) if path.is_file()]

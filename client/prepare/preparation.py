@@ -2,30 +2,29 @@
 
 import importlib.metadata
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from client.prepare.blood import blood_table
 from client.prepare.clinical import clinical_table
-from client.prepare.encoders import encoder_sha256
+from client.prepare.encoders import build_encoder, encoder_sha256
 from client.prepare.expression import aux_table, expression_table
 from client.prepare.fingerprint import FileHashes, inputs_sha256
 from client.prepare.patients import Roster, read_roster
 from client.prepare.report import PrepareReport
 from client.prepare.settings import PrepareSettings
-from client.prepare.slide_folder import Bags, prepare_slides
+from client.prepare.slide_folder import Bags, Progress, prepare_slides
 from shared.cohort.store import Manifest, StoredFile, finish_store
 from shared.cohort.store_files import Table, write_patients, write_table
 from shared.digests import sha256_file
 from shared.errors import CohortError, EncoderError
 from shared.site import Site
 
-__all__ = ["Progress", "prepare", "store_folder"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with (modality, done, total)."""
+__all__ = ["prepare", "store_folder"]
 
 LACKING = {
     "slides": "no usable slide",
@@ -34,6 +33,14 @@ LACKING = {
     "clinical": "none of the study's clinical columns is known",
 }
 """Modality -> why a patient lacks it, as patients.csv says."""
+
+
+@dataclass
+class Content:
+    """What will stand in the store: one row a patient of the roster everywhere."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+    bags: Bags = field(default_factory=Bags)
 
 
 def store_folder(site: Site, settings: PrepareSettings) -> Path:
@@ -46,8 +53,8 @@ def prepare(
 ) -> PrepareReport:
     """Make the feature store of a site, or reuse what is there; writes <state>/prepare-report.csv.
 
-    Killed at any moment, it goes on from the last finished slide. `weights_file` overrides where the encoder's pretrained
-    weights are looked for.
+    Killed at any moment, it goes on from the last finished slide. `weights_file` overrides where the encoder's
+    pretrained weights are looked for.
 
     Raises
     ------
@@ -67,7 +74,10 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "manifest.json").unlink(missing_ok=True)
         report = PrepareReport(folder)
-        _build(site, settings, folder, inputs, hashes, report, weights_file, progress or _silent)
+        try:
+            _build(site, settings, report, inputs, hashes, weights_file, progress or _silent)
+        finally:
+            report.write(site.state / "prepare-report.csv")
         report.write(record)
     report.write(site.state / "prepare-report.csv")
     return report
@@ -76,35 +86,48 @@ def prepare(
 def _build(
     site: Site,
     settings: PrepareSettings,
-    folder: Path,
+    report: PrepareReport,
     inputs: str,
     hashes: FileHashes,
-    report: PrepareReport,
     weights_file: Path | None,
     progress: Progress,
 ) -> None:
     roster = read_roster(site)
     for case_id, key in roster.excluded.items():
         report.add("exclude.csv", "noted", "excluded by the site", key=key, case_id=case_id)
-    tables = _tables(site, settings, roster, report, progress)
-    bags = Bags()
+    content = Content(_tables(site, settings, roster, report, progress))
+    encoders = {}
     if settings.slides:
-        bags = prepare_slides(site, settings.slides, roster, folder / "slides", hashes, report, weights_file, progress)
-    absent = _absences(settings, roster, tables, bags)
+        encoder = build_encoder(settings.slides.encoder, settings.slides.weights, weights_file)
+        content.bags = prepare_slides(
+            site, settings.slides, encoder, roster, report.store / "slides", hashes, report, progress
+        )
+        encoders = {"slides": encoder.sha256 if content.bags.slides else ""}
+    absent = _absences(settings, roster, content)
     kept = (absent == "").any(axis=1).to_numpy()
     for key, case_id in roster.table.loc[~kept, ["key", "case_id"]].itertuples(index=False):
         report.add("clinical.tsv", "left out", "no modality of the study", key=key, case_id=case_id)
     if not kept.any():
-        raise CohortError(f"{site.data}: expected a patient with at least one modality, got none; see prepare-report.csv")
+        raise CohortError(f"{site.data}: expected a patient with a modality of the study, got none; run `check`")
     patients = pd.concat([roster.table, absent.add_prefix("absent_")], axis=1)[kept]
-    _write(site, settings, folder, inputs, patients, {n: _rows(t, kept) for n, t in tables.items()}, bags)
-    hashes.save()
+    files = _write(report.store, patients, content, kept)
+    manifest = Manifest(
+        schema=1,
+        site=site.id,
+        software=_software(),
+        settings=settings.content(),
+        inputs_sha256=inputs,
+        encoders=encoders,
+        slides=content.bags.slides,
+        files=files,
+    )
+    finish_store(report.store, manifest)
 
 
 def _tables(
     site: Site, settings: PrepareSettings, roster: Roster, report: PrepareReport, progress: Progress
 ) -> dict[str, Table]:
-    """The tabular modalities of the study, each with one row a patient of the roster."""
+    """The tabular modalities of the study."""
     makers: dict[str, Callable[[], Table]] = {
         "expression": lambda: expression_table(site, roster, settings.genes, report),
         "aux": lambda: aux_table(site, roster, settings.aux, report),
@@ -119,44 +142,28 @@ def _tables(
     return tables
 
 
-def _absences(settings: PrepareSettings, roster: Roster, tables: dict[str, Table], bags: Bags) -> pd.DataFrame:
+def _absences(settings: PrepareSettings, roster: Roster, content: Content) -> pd.DataFrame:
     """One column a modality: why each patient lacks it, "" where it is there."""
     columns = {}
     for name in settings.modalities:
         if name == "slides":
-            there = roster.table["key"].isin(list(bags.slides)).to_numpy()
+            there: NDArray[np.bool_] = roster.table["key"].isin(list(content.bags.slides)).to_numpy()
         else:
-            there = tables[name].observed.any(axis=1)
+            there = np.any(content.tables[name].observed, axis=1)
         columns[name] = np.where(there, "", LACKING[name])
     return pd.DataFrame(columns, index=roster.table.index)
 
 
-def _write(
-    site: Site,
-    settings: PrepareSettings,
-    folder: Path,
-    inputs: str,
-    patients: pd.DataFrame,
-    tables: dict[str, Table],
-    bags: Bags,
-) -> None:
-    """Write tables, patients.csv and, last, the manifest."""
+def _write(folder: Path, patients: pd.DataFrame, content: Content, kept: NDArray[np.bool_]) -> dict[str, StoredFile]:
+    """Write patients.csv and the tables of the kept patients; all files of the store with their hashes."""
     write_patients(folder / "patients.csv", patients)
-    rows = {"patients.csv": len(patients)} | {f"{name}.h5": len(table.keys) for name, table in tables.items()}
-    for name, table in tables.items():
-        write_table(folder / f"{name}.h5", table)
-    rows |= {f"slides/{slide}.h5": bags.patches[slide] for slides in bags.slides.values() for slide in slides}
-    manifest = Manifest(
-        schema_=1,
-        site=site.id,
-        software=_software(),
-        settings=settings.content(),
-        inputs_sha256=inputs,
-        encoders={"slides": bags.encoder_sha256 if bags.slides else ""} if settings.slides else {},
-        slides=bags.slides,
-        files={name: StoredFile(sha256=sha256_file(folder / name), rows=count) for name, count in sorted(rows.items())},
-    )
-    finish_store(folder, manifest)
+    rows = {"patients.csv": len(patients)}
+    for name, table in content.tables.items():
+        keys = tuple(patients["key"])
+        write_table(folder / f"{name}.h5", Table(table.values[kept], table.observed[kept], table.columns, keys))
+        rows[f"{name}.h5"] = len(keys)
+    rows |= {f"slides/{slide_id}.h5": patches for slide_id, patches in content.bags.patches.items()}
+    return {name: StoredFile(sha256=sha256_file(folder / name), rows=count) for name, count in sorted(rows.items())}
 
 
 def _is_finished(folder: Path, site: Site, inputs: str) -> bool:
@@ -186,11 +193,6 @@ def _weights_sha256(settings: PrepareSettings, weights_file: Path | None) -> str
 
 def _software() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("mmfed", "torch", "openslide-python")}
-
-
-def _rows(table: Table, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Table:
-    keys = tuple(key for key, keep in zip(table.keys, kept, strict=True) if keep)
-    return Table(table.values[kept], table.observed[kept], table.columns, keys)
 
 
 def _silent(modality: str, done: int, total: int) -> None:

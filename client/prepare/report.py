@@ -13,6 +13,8 @@ __all__ = ["PrepareReport", "ReportRow", "State"]
 State = Literal["used", "noted", "left out"]
 """`used`: in the store. `noted`: nothing is lost, but worth knowing. `left out`: an input that is not in the store."""
 
+STATES: dict[str, State] = {"used": "used", "noted": "noted", "left out": "left out"}
+
 
 @dataclass(frozen=True)
 class ReportRow:
@@ -47,12 +49,17 @@ class PrepareReport:
     def lines(self) -> list[str]:
         """The outcome as plain text that names no patient: counts, then the reasons for what was left out."""
         counts = self.counts
-        head = ", ".join(f"{counts[state]} {state}" for state in ("used", "noted", "left out"))
+        head = ", ".join(f"{counts[state]} {state}" for state in STATES)
         reasons = Counter(row.reason for row in self.rows if row.state == "left out" and row.key)
-        lines = ["feature store reused, nothing had changed" if self.reused else "feature store written", f"inputs: {head}"]
+        lines = [
+            "feature store reused, nothing had changed" if self.reused else "feature store written",
+            f"inputs: {head}",
+        ]
         return lines + [f"  {count} x {reason}" for reason, count in sorted(reasons.items())]
 
-    def add(self, file: str, state: State, reason: str, *, key: str = "", case_id: str = "", seconds: float = 0.0) -> None:
+    def add(
+        self, file: str, state: State, reason: str, *, key: str = "", case_id: str = "", seconds: float = 0.0
+    ) -> None:
         """Append one row."""
         self.rows.append(ReportRow(key, case_id, file, state, reason, round(seconds, 3)))
 
@@ -67,5 +74,10 @@ class PrepareReport:
     def read(cls, path: Path, store: Path) -> "PrepareReport":
         """Read what `write` wrote, as the report of a store that was reused."""
         with path.open(encoding="utf-8", newline="") as file:
-            rows = [ReportRow(**{**row, "seconds": float(row["seconds"])}) for row in csv.DictReader(file)]
+            rows = [
+                ReportRow(
+                    row["key"], row["case_id"], row["file"], STATES[row["state"]], row["reason"], float(row["seconds"])
+                )
+                for row in csv.DictReader(file)
+            ]
         return cls(store, rows, reused=True)

@@ -46,8 +46,8 @@ class PrepareSettings:
         strangers = [code for code in analytes if code not in analyte_codes().values()]
         if strangers:
             raise StudyError(
-                f"{study.name}: modalities.blood.analytes: expected LOINC codes of the packaged panel, got {strangers}; "
-                "remove them"
+                f"{study.name}: modalities.blood.analytes: expected LOINC codes of the packaged panel, "
+                f"got {strangers}; remove them"
             )
         return cls(
             modalities=use.names,

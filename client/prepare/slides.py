@@ -51,7 +51,7 @@ def _encode(slide: openslide.OpenSlide, target: Path, slide_sha256: str, setting
             "look at the slide, or ask for smaller tiles"
         )
     features = np.concatenate([encoder.encode(tiles) for tiles in read_tiles(slide, grid, corners, BATCH)])
-    attributes = {
+    attributes: dict[str, str | int | float] = {
         "schema": 1,
         "encoder": encoder.name,
         "encoder_sha256": encoder.sha256,
@@ -63,6 +63,7 @@ def _encode(slide: openslide.OpenSlide, target: Path, slide_sha256: str, setting
         "engine": "torch",
         "slide_sha256": slide_sha256,
         "stain": "none",
+        "patches": len(features),
     }
     write_bag(target, features, corners, attributes)
     return len(features)
@@ -72,5 +73,5 @@ def _why_unreadable(source: Path, exc: openslide.OpenSlideError) -> str:
     if source.stat().st_size == 0:
         return "expected a slide, got an empty file; copy it again"
     if isinstance(exc, openslide.OpenSlideUnsupportedFormatError):
-        return "expected a slide that OpenSlide reads, got another or a truncated format; copy it again, or export it as SVS"
+        return "expected a slide that OpenSlide reads, got another format or half a file; copy or export it again"
     return f"expected a whole slide, got a damaged one ({exc}); copy it again"

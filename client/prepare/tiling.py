@@ -68,7 +68,9 @@ def slide_mpp(slide: openslide.OpenSlide) -> float:
         mpp = float("nan")
     if not 0.01 < mpp < 100:
         got = f"openslide.mpp-x = {written!r}" if written else "no property openslide.mpp-x"
-        raise SlideError(f"expected a slide that states its um per pixel, got {got}; export it again with its resolution")
+        raise SlideError(
+            f"expected a slide that states its um per pixel, got {got}; export it again with its resolution"
+        )
     return mpp
 
 
@@ -90,7 +92,9 @@ def read_tiles(
 def _read_tile(slide: openslide.OpenSlide, grid: TileGrid, corner: tuple[int, int]) -> NDArray[np.uint8]:
     picture = read_rgb(slide, corner, grid.level, (grid.read, grid.read))
     if grid.read != grid.tile:
-        picture = picture.resize((grid.tile, grid.tile), Image.Resampling.BOX if grid.read > grid.tile else Image.Resampling.BICUBIC)
+        picture = picture.resize(
+            (grid.tile, grid.tile), Image.Resampling.BOX if grid.read > grid.tile else Image.Resampling.BICUBIC
+        )
     return np.asarray(picture)
 
 

@@ -58,9 +58,7 @@ def stained(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray((saturation > SATURATION) & (brightest > DARKEST))
 
 
-def read_rgb(
-    slide: openslide.OpenSlide, corner: tuple[int, int], level: int, size: tuple[int, int]
-) -> Image.Image:
+def read_rgb(slide: openslide.OpenSlide, corner: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
     """A region as RGB; where the scanner recorded nothing, white. `corner` in level-0 pixels, `size` in the level's."""
     region = slide.read_region(corner, level, size)
     picture = Image.new("RGB", region.size, (255, 255, 255))

@@ -73,8 +73,8 @@ def read_sheet(path: Path) -> pd.DataFrame:
 def read_matrix(path: Path) -> pd.DataFrame:
     """Read a table of numbers: float64, NaN where MISSING; index = its first column, columns = its other header cells.
 
-    Row i of the result is line i + 2 of the file. Names are neither checked nor made distinct, except that a header
-    cell must be there and stand once.
+    Row i of the result is line i + 2 of the file; a table may have no row or no column. Names in the first column are
+    neither checked nor made distinct.
 
     Raises
     ------
@@ -94,8 +94,9 @@ def read_matrix(path: Path) -> pd.DataFrame:
         ]
         or _header_faults(header),
     )
-    if len(lines) == 1 or len(header) == 1:
-        raise CohortError(f"{path}: expected names and numbers, got no cell with a number; write the table again")
+    names = pd.Index([line.split(delimiter, 1)[0].strip() for line in lines[1:]], name=header[0], dtype=object)
+    if len(names) == 0 or len(header) == 1:
+        return pd.DataFrame(index=names, columns=pd.Index(header[1:]), dtype=np.float64)
     numbers = pd.read_csv(
         io.StringIO(text),
         sep=delimiter,
@@ -107,7 +108,6 @@ def read_matrix(path: Path) -> pd.DataFrame:
         low_memory=False,
     )
     refuse(path, _number_faults(numbers))
-    names = pd.Index([line.split(delimiter, 1)[0].strip() for line in lines[1:]], name=header[0], dtype=object)
     return pd.DataFrame(numbers.to_numpy(dtype=np.float64), index=names, columns=pd.Index(header[1:]))
 
 

@@ -28,7 +28,7 @@ class StoredFile(Document):
 class Manifest(Document):
     """manifest.json: written last, so that a store with a manifest is finished."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[1] = Field(alias="schema")
     site: str
     software: dict[str, str]
     settings: dict[str, Any]
@@ -96,7 +96,7 @@ class FeatureStore:
             path = folder / name
             if not path.is_file() or (path.parent == folder and sha256_file(path) != stored.sha256):
                 raise CohortError(
-                    f"{folder}: expected every file as `prepare` wrote it, got one changed or missing; run `prepare` again"
+                    f"{folder}: expected every file as `prepare` wrote it, got one changed or missing; prepare again"
                 )
         return cls(folder, manifest, read_patients(folder / "patients.csv"))
 

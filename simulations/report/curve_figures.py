@@ -5,12 +5,12 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
-from simulations.report.drawing import RULE, canvas, quiet, to_svg
+from simulations.report.drawing import RULE, canvas, legend_above, quiet, to_svg
 from simulations.report.words import look, place_name
 
 __all__ = ["kaplan_meier_figure", "learning_figure"]
 
-WIDTH = 500
+WIDTH = 340
 GROUPS = ("#2a7f8e", "#8a93a0", "#b0476b", "#5b4a8a")
 STYLES = ("-", "-.", "--", ":")
 
@@ -30,7 +30,7 @@ def learning_figure(arm: str, rounds: list[dict[str, Any]], top: float | None = 
         return None
     style = look(arm)
     with quiet():
-        figure, axes = canvas(WIDTH, 250)
+        figure, axes = canvas(WIDTH, 220, left=48, bottom=48)
         for points in sites.values():
             axes.plot(*zip(*points, strict=True), color=style.colour, linewidth=0.9, alpha=0.28)
         if total:
@@ -41,7 +41,7 @@ def learning_figure(arm: str, rounds: list[dict[str, Any]], top: float | None = 
         axes.set_ylim(0, top)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Round")
-        axes.set_ylabel("Training loss")
+        axes.set_ylabel("Loss")
         alt = f"Training loss of the {style.name.lower()} arm"
         if total:
             alt += f": {total[0][1]:.3f} in round {total[0][0]}, {total[-1][1]:.3f} in round {total[-1][0]}"
@@ -53,7 +53,7 @@ def kaplan_meier_figure(arm: str, place: str, groups: list[dict[str, Any]]) -> M
     if not groups:
         return None
     with quiet():
-        figure, axes = canvas(WIDTH, 280)
+        figure, axes = canvas(WIDTH, 230 + 20 * len(groups), left=56, top=6 + 20 * len(groups), bottom=48)
         for i, group in enumerate(groups):
             months, alive = [0.0, *group["time"]], [1.0, *group["survival"]]
             colour = GROUPS[0] if i == 0 else GROUPS[2] if i == len(groups) - 1 else GROUPS[1]
@@ -65,7 +65,7 @@ def kaplan_meier_figure(arm: str, place: str, groups: list[dict[str, Any]]) -> M
         axes.set_xlabel("Months since diagnosis")
         axes.set_ylabel("Alive")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1, frameon=False, borderaxespad=0.2, fontsize=10.5)
+        legend_above(axes, columns=1)
         ends = "; ".join(f"{g['group']}, {g['n']} patients, {g['events']} deaths" for g in groups)
         who = f"the {look(arm).name.lower()} arm, {place_name(place).lower()}"
         alt = f"Kaplan-Meier survival by risk predicted by {who}: {ends}."

@@ -12,22 +12,22 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["INK", "RULE", "canvas", "legend_handles", "quiet", "to_svg"]
+__all__ = ["INK", "RULE", "canvas", "legend_above", "quiet", "text_width", "to_svg"]
 
 INK, MUTED, RULE = "#22303c", "#5c6a77", "#dfe4e9"
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
-    "font.size": 11,
+    "font.size": 12,
     "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": RULE,
-    "axes.labelsize": 11,
+    "axes.labelsize": 12,
     "xtick.color": MUTED,
     "ytick.color": INK,
-    "xtick.labelsize": 10.5,
-    "ytick.labelsize": 11,
+    "xtick.labelsize": 11.5,
+    "ytick.labelsize": 12,
     "svg.fonttype": "none",
     "svg.hashsalt": "mmfed",
     "axes.unicode_minus": True,
@@ -42,11 +42,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """One pair of axes with hairlines, `width` by `height` in CSS pixels."""
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-    figure.get_layout_engine().set(w_pad=4 / 72, h_pad=4 / 72)  # type: ignore[union-attr, call-arg]
-    axes = figure.add_subplot()
+def canvas(
+    width: float, height: float, *, left: float = 44, right: float = 10, top: float = 6, bottom: float = 28
+) -> tuple[Figure, Axes]:
+    """One pair of axes with hairlines, `width` by `height` with the given margins, all in CSS pixels."""
+    figure = Figure(figsize=(width / 72, height / 72))
+    axes = figure.add_axes(
+        (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
+    )
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0, pad=6)
@@ -54,7 +57,13 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def legend_handles(axes: Axes, columns: int = 3) -> None:
+def text_width(labels: list[str], most: float = 230) -> float:
+    """Room for the longest line of tick labels, in CSS pixels; at most `most`."""
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return min(most, 16 + 6.6 * longest)
+
+
+def legend_above(axes: Axes, columns: int) -> None:
     """A frameless legend above the axes."""
     axes.legend(
         loc="lower left",
@@ -64,7 +73,7 @@ def legend_handles(axes: Axes, columns: int = 3) -> None:
         borderaxespad=0.2,
         handletextpad=0.5,
         columnspacing=1.4,
-        fontsize=10.5,
+        fontsize=12,
     )
 
 

@@ -9,8 +9,13 @@ from markupsafe import Markup
 
 from shared.metrics import LOWER_IS_BETTER
 from simulations.report.curve_figures import kaplan_meier_figure, learning_figure
-from simulations.report.score_figures import ablation_figure, differences_figure, scores_figure, sites_figure
-from simulations.report.signal_figure import signal_figure
+from simulations.report.score_figures import (
+    ablation_figure,
+    differences_figure,
+    scores_figure,
+    signal_figure,
+    sites_figure,
+)
 from simulations.report.tables import comparison_table, metric_table, site_rows, site_table
 from simulations.report.words import (
     METRICS,
@@ -135,12 +140,14 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
 def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[tuple[str, Markup]]]:
     """Small multiples by section: a title and a picture each; sections without a picture are empty."""
     arms = metrics.get("arms", {})
-    losses = [r["loss"] for scores in arms.values() for r in scores.get("rounds") or [] if r.get("loss") is not None]
-    top = 1.1 * max(losses) if losses else None
+    records = [record for scores in arms.values() for record in scores.get("rounds") or []]
+    losses = [r["loss"] for r in records if r.get("loss") is not None]
+    losses += [site["loss"] for r in records for site in (r.get("sites") or {}).values() if "loss" in site]
+    top = 1.05 * max(losses) if losses else None
     curves = (metrics.get("curves") or {}).get("kaplan_meier") or {}
     pictures = {
         "scores": [
-            (place_name(place), scores_figure(metrics, metric, place))
+            (f"{metric_name(metric)}, {place_name(place).lower()}", scores_figure(metrics, metric, place))
             for metric in main
             for place in ("own_site_mean", "unseen")
         ],
@@ -155,11 +162,10 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
             for arm, groups in found.items()
         ],
         "ablation": [
-            (f"{look(arm).name}, {place_name(place).lower()}", ablation_figure(arm, scores, main[0], place))
-            for arm, scores in arms.items()
+            (f"{metric_name(main[0])}, {place_name(place).lower()}", ablation_figure(metrics, main[0], place))
             for place in ("own", "unseen")
         ],
-        "signal": [("One linear model a modality", signal_figure(metrics.get("signal") or {}, metrics))],
+        "signal": [("AUC, own patients", signal_figure(metrics.get("signal") or {}, metrics))],
     }
     return {section: [(t, p) for t, p in found if p is not None] for section, found in pictures.items()}
 
@@ -175,6 +181,6 @@ def _held(metrics: dict[str, Any]) -> list[str]:
         for branch, count in counts.items():
             plural = "round" if count == 1 else "rounds"
             sentences.append(
-                f"{look(arm).name}: too few hospitals trained the {branch} branch in {count} {plural}; it kept its weights."
+                f"{look(arm).name}: too few hospitals had {branch} in {count} {plural}; that branch kept its weights."
             )
     return sentences

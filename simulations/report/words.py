@@ -6,6 +6,7 @@ from typing import Any
 from shared.metrics import LOWER_IS_BETTER, MAIN, Kind
 
 __all__ = [
+    "FLOOR",
     "METRICS",
     "PLACES",
     "Look",
@@ -42,7 +43,7 @@ ARMS = {
     "finetuned": Look("Fine-tuned", "#7a5195", "^"),
     "personal": Look("Personal", "#b0476b", "v"),
 }
-BASELINE = Look("Baseline", "#8a93a0", "o")
+FLOOR = Look("Floor", "#7d8792", "o")
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -70,8 +71,8 @@ PLACES = {
     "unseen": "Unseen hospitals",
 }
 BASELINES = {
-    "linear_expression": "Linear model, expression only",
-    "site_alone": "Hospital alone, no patient data",
+    "linear_expression": "Linear, expression only",
+    "site_alone": "Hospital alone",
     "age_alone": "Age alone",
     "age": "Age alone",
     "ridge_cox": "Ridge Cox",
@@ -80,7 +81,7 @@ BASELINES = {
 
 def look(arm: str) -> Look:
     """The look of an arm; an unknown one is drawn as a baseline under its own name."""
-    return ARMS.get(arm, Look(_plain(arm), BASELINE.colour, BASELINE.marker))
+    return ARMS.get(arm, Look(_plain(arm), FLOOR.colour, FLOOR.marker))
 
 
 def metric_name(metric: str) -> str:
@@ -181,7 +182,7 @@ def _verdict(metrics: dict[str, Any], metric: str, place: str) -> tuple[str, str
         title = "No clear difference between training together and alone"
         title = "Training together helped" if bounds[0] > 0 else title
         title = "Training together did worse than training alone" if bounds[1] < 0 else title
-        return title, f", a difference of {number(found['difference'])} ({spread(found)})"
+        return title, f", a difference of {number(found['difference'])} (95 % interval {spread(found)})"
     return "Federated beside local training", ""
 
 

@@ -1,23 +1,21 @@
 """Blood results: 22 analytes of the packaged panel as each laboratory measures, scales and reports them."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
+from shared.cohort.blood import blood_panel
 from simulations.synthetic.biology import Patient
 from simulations.synthetic.streams import Purpose, stream
 
-__all__ = ["BloodRow", "Laboratory", "draw_blood", "draw_laboratory", "panel_codes"]
+__all__ = ["BloodRow", "Laboratory", "draw_blood", "draw_laboratory"]
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Analyte:
+class Physiology:
     """Reference intervals of women and men in the panel's unit, and how the disease moves the result.
 
     `shift` is the change in SD of the healthy distribution for one SD of `Patient.host`; the healthy SD is a quarter
@@ -30,27 +28,27 @@ class Analyte:
     skewed: bool = False
 
 
-ANALYTES: Mapping[str, Analyte] = {
-    "ALP": Analyte((35, 104), (40, 129), 0.3, skewed=True),
-    "LDH": Analyte((135, 214), (135, 225), 1.2),
-    "Ca": Analyte((8.6, 10.2), (8.6, 10.2), 0.0),
-    "P": Analyte((2.6, 4.6), (2.5, 4.5), 0.0),
-    "CRP": Analyte((0.0, 5.0), (0.0, 5.0), 1.5),
-    "ESR": Analyte((0.0, 20.0), (0.0, 15.0), 1.1),
-    "Neutrophils": Analyte((1.8, 7.4), (1.8, 7.2), 1.0),
-    "Lymphocytes": Analyte((1.1, 3.6), (1.1, 3.5), -0.9),
-    "Monocytes": Analyte((0.2, 0.8), (0.2, 0.9), 0.2),
-    "PLT": Analyte((160, 390), (150, 360), 0.2),
-    "HGB": Analyte((12.0, 15.6), (13.5, 17.2), -0.4),
-    "ALB": Analyte((3.5, 5.0), (3.5, 5.2), -1.0),
-    "GLB": Analyte((2.3, 3.5), (2.2, 3.5), 0.3),
-    "GGT": Analyte((6, 42), (10, 71), 0.2, skewed=True),
-    "AST": Analyte((10, 35), (10, 50), 0.1, skewed=True),
-    "ALT": Analyte((7, 35), (10, 50), 0.1, skewed=True),
-    "Creatinine": Analyte((0.50, 0.95), (0.65, 1.20), 0.0),
-    "Uric acid": Analyte((2.4, 5.7), (3.4, 7.0), 0.0),
-    "D-dimer": Analyte((0.0, 0.50), (0.0, 0.50), 1.3),
-    "Fibrinogen": Analyte((200, 400), (190, 390), 1.2),
+MEASURED: Mapping[str, Physiology] = {
+    "ALP": Physiology((35, 104), (40, 129), 0.3, skewed=True),
+    "LDH": Physiology((135, 214), (135, 225), 1.2),
+    "Ca": Physiology((8.6, 10.2), (8.6, 10.2), 0.0),
+    "P": Physiology((2.6, 4.6), (2.5, 4.5), 0.0),
+    "CRP": Physiology((0.0, 5.0), (0.0, 5.0), 1.5),
+    "ESR": Physiology((0.0, 20.0), (0.0, 15.0), 1.1),
+    "Neutrophils": Physiology((1.8, 7.4), (1.8, 7.2), 1.0),
+    "Lymphocytes": Physiology((1.1, 3.6), (1.1, 3.5), -0.9),
+    "Monocytes": Physiology((0.2, 0.8), (0.2, 0.9), 0.2),
+    "PLT": Physiology((160, 390), (150, 360), 0.2),
+    "HGB": Physiology((12.0, 15.6), (13.5, 17.2), -0.4),
+    "ALB": Physiology((3.5, 5.0), (3.5, 5.2), -1.0),
+    "GLB": Physiology((2.3, 3.5), (2.2, 3.5), 0.3),
+    "GGT": Physiology((6, 42), (10, 71), 0.2, skewed=True),
+    "AST": Physiology((10, 35), (10, 50), 0.1, skewed=True),
+    "ALT": Physiology((7, 35), (10, 50), 0.1, skewed=True),
+    "Creatinine": Physiology((0.50, 0.95), (0.65, 1.20), 0.0),
+    "Uric acid": Physiology((2.4, 5.7), (3.4, 7.0), 0.0),
+    "D-dimer": Physiology((0.0, 0.50), (0.0, 0.50), 1.3),
+    "Fibrinogen": Physiology((200, 400), (190, 390), 1.2),
 }
 # Sums and ratios of the results above.
 DERIVED: Mapping[str, tuple[Interval, Interval]] = {
@@ -96,16 +94,12 @@ class BloodRow:
     collected: int  # days from diagnosis
 
 
-def panel_codes() -> Mapping[str, tuple[str, str]]:
-    """LOINC code and canonical unit of each analyte by its short name, in the panel's order."""
-    return _panel()
-
-
 def draw_laboratory(hospital: str, seed: int) -> Laboratory:
     """A laboratory: methods differ by 6 %, and half of the analytes with two customary units use the other one."""
     rng = np.random.default_rng(stream(seed, Purpose.LABORATORY, hospital))
-    scale = {name: float(np.exp(rng.normal(0, 0.06))) for name in _panel()}
-    units = {name: (unit, 1.0) for name, (_, unit) in _panel().items()}
+    names = {analyte.name: analyte.unit for analyte in blood_panel()}
+    scale = {name: float(np.exp(rng.normal(0, 0.06))) for name in names}
+    units = {name: (unit, 1.0) for name, unit in names.items()}
     for name, other in OTHER_UNITS.items():
         if rng.random() < 0.5:
             units[name] = other
@@ -118,14 +112,22 @@ def draw_blood(patient: Patient, laboratory: Laboratory, seed: int) -> tuple[Blo
     results = _results(patient, rng)
     collected = int(rng.integers(-21, 8))
     rows = []
-    for name, (code, _) in _panel().items():
+    for analyte in blood_panel():
+        name = analyte.name
         if rng.random() < MISSED:
             continue
         unit, factor = laboratory.units[name]
         factor *= laboratory.scale[name]
         low, high = _interval(name, patient.sex)
         rows.append(
-            BloodRow(code, _rounded(results[name] * factor), unit, _rounded(low * factor), _rounded(high * factor), collected)
+            BloodRow(
+                analyte.loinc,
+                _rounded(results[name] * factor),
+                unit,
+                _rounded(low * factor),
+                _rounded(high * factor),
+                collected,
+            )
         )
     return tuple(rows)
 
@@ -133,10 +135,10 @@ def draw_blood(patient: Patient, laboratory: Laboratory, seed: int) -> tuple[Blo
 def _results(patient: Patient, rng: np.random.Generator) -> dict[str, float]:
     """True concentrations in the panel's units."""
     results = {}
-    for name, analyte in ANALYTES.items():
+    for name, physiology in MEASURED.items():
         low, high = _interval(name, patient.sex)
-        score = rng.normal() + analyte.shift * (patient.host + BASE_SHIFT)
-        if analyte.skewed:
+        score = rng.normal() + physiology.shift * (patient.host + BASE_SHIFT)
+        if physiology.skewed:
             centre, sd = np.log(low * high) / 2, np.log(high / low) / 4
             results[name] = float(np.exp(centre + sd * score))
         else:
@@ -150,16 +152,10 @@ def _interval(name: str, sex: str) -> Interval:
     if name in DERIVED:
         female, male = DERIVED[name]
     else:
-        female, male = ANALYTES[name].female, ANALYTES[name].male
+        female, male = MEASURED[name].female, MEASURED[name].male
     return male if sex == "male" else female
 
 
 def _rounded(value: float) -> float:
     """Three significant digits, as printed on a report."""
     return float(f"{value:.3g}")
-
-
-@cache
-def _panel() -> dict[str, tuple[str, str]]:
-    text = files("shared.cohort").joinpath("blood_panel.csv").read_text(encoding="utf-8")
-    return {row["name"]: (row["loinc"], row["unit"]) for row in csv.DictReader(text.splitlines())}

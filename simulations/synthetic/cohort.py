@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -76,7 +75,7 @@ def cohort_digest(seed: int = 0, hospitals: Sequence[Hospital] = DEFAULT_HOSPITA
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """What the folder's marker says (`schema`, `generator`, `seed`, `modalities`, `hospitals`); None if not synthetic."""
+    """What the marker says (`schema`, `generator`, `seed`, `modalities`, `hospitals`); None if not synthetic."""
     path = folder / MARKER
     if not path.is_file():
         return None
@@ -146,9 +145,7 @@ def _write_slide(job: SlideJob) -> None:
     write_lesion(job.path.with_suffix(".geojson"), slide.lesion)  # first: an existing .svs says both are done
     _replace(
         job.path,
-        lambda path: write_aperio(
-            path, slide.pixels, mpp=MPP, power=POWER, jpeg_quality=job.look.jpeg_quality
-        ),
+        lambda path: write_aperio(path, slide.pixels, mpp=MPP, power=POWER, jpeg_quality=job.look.jpeg_quality),
     )
 
 
@@ -156,4 +153,4 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: readers see the whole file or none."""
     part = path.with_name(path.name + ".part")
     write(part)
-    os.replace(part, path)
+    part.replace(path)

@@ -17,13 +17,13 @@ FloatVector = NDArray[np.float64]  # (genes,)
 # Genes that follow the grade's programme: proliferation, angiogenesis and mesenchymal state up, neural state down.
 PROGRAMME_UP = (
     "AURKA AURKB BUB1 CDK1 CDK2 CHEK1 FOXM1 MELK PLK1 TTK E2F1 WEE1 VEGFA SPP1 CD44 TGFB1 CEBPB FOSL2 HIF1A EGFR CDK4"
-).split()
-PROGRAMME_DOWN = "SALL2 NTRK2 CDKN2A CDKN2B CDKN2C PTEN EGF NFIA".split()
+)
+PROGRAMME_DOWN = "SALL2 NTRK2 CDKN2A CDKN2B CDKN2C PTEN EGF NFIA"
 # Genes that tell the IDH and codel classes apart; CIC and FUBP1 lie on the lost arms 19q and 1p.
-MUTANT_UP = "OLIG2 SOX10 ASCL1 PDGFRA NKX2-2 CCND2 ATRX".split()
-MUTANT_DOWN = "IGF2 CD163 STAT3 RUNX1 IL6 CXCL8 CHEK2".split()
-CODEL_UP = "POU3F2 FGF2 PDGFA".split()
-CODEL_DOWN = "CIC FUBP1 AKT1 MTOR CSF1".split()
+MUTANT_UP = "OLIG2 SOX10 ASCL1 PDGFRA NKX2-2 CCND2 ATRX"
+MUTANT_DOWN = "IGF2 CD163 STAT3 RUNX1 IL6 CXCL8 CHEK2"
+CODEL_UP = "POU3F2 FGF2 PDGFA"
+CODEL_DOWN = "CIC FUBP1 AKT1 MTOR CSF1"
 
 PROGRAMME_LOADING = 0.45
 MUTANT_LOADING = 0.75
@@ -72,7 +72,8 @@ def draw_expression(patient: Patient, batch: Batch, seed: int) -> FloatVector:
         + (rng.normal(0, 1, (len(axes.nuisance), 1)) * axes.nuisance).sum(axis=0)
         + rng.normal(0, NOISE_SD, len(axes.baseline))
     )
-    return np.maximum(axes.baseline + batch.stretch * signal + batch.shift, 0.0)
+    values: FloatVector = np.maximum(axes.baseline + batch.stretch * signal + batch.shift, 0.0)
+    return values
 
 
 @cache
@@ -90,5 +91,6 @@ def _axes() -> _Axes:
     )
 
 
-def _signs(genes: tuple[str, ...], up: list[str], down: list[str]) -> FloatVector:
-    return np.array([float(gene in up) - float(gene in down) for gene in genes])
+def _signs(genes: tuple[str, ...], up: str, down: str) -> FloatVector:
+    rising, falling = up.split(), down.split()
+    return np.array([float(gene in rising) - float(gene in falling) for gene in genes])

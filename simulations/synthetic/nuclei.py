@@ -55,9 +55,7 @@ def scatter_centres(lesion: NDArray[np.bool_], tissue: NDArray[np.bool_], rng: n
     return np.stack([y[keep], x[keep], inside[keep]], axis=1).astype(np.intp)
 
 
-def draw_nuclei(
-    centres: NDArray[np.intp], morphology: Morphology, size: int, rng: np.random.Generator
-) -> NucleiMaps:
+def draw_nuclei(centres: NDArray[np.intp], morphology: Morphology, size: int, rng: np.random.Generator) -> NucleiMaps:
     """Draw one nucleus a centre; those outside the lesion are always bland."""
     count = len(centres)
     inside = centres[:, 2] == 1
@@ -85,7 +83,7 @@ def _borders(level: NDArray[np.float64], rng: np.random.Generator) -> tuple[Floa
     radius /= np.sqrt(1 + (waves**2).sum(axis=(1, 2)) / 2)
     radius = np.clip(radius, 4.0, 14.0)
     wave = np.einsum("nk,kij->nij", waves.reshape(count, -1).astype(np.float32), _harmonics())
-    border = radius.astype(np.float32)[:, None, None] * np.clip(1 + wave, 0.45, 1.7)
+    border = np.minimum(radius.astype(np.float32)[:, None, None] * np.clip(1 + wave, 0.45, 1.7), REACH - 3)
     return border, rng.uniform(1.2, 2.0, (count, 1, 1)).astype(np.float32)
 
 
@@ -102,14 +100,16 @@ def _chromatin(
     texture = 1 + (0.05 + 0.55 * share) * clumps + 0.10 * fine + 0.8 * share * rim
     texture = np.clip(texture, 0.12, None)
     mass = (shape * texture).sum(axis=(1, 2)) / shape.sum(axis=(1, 2))
-    return texture * (depth / mass).astype(np.float32)[:, None, None]
+    absorbed: FloatArray = texture * (depth / mass).astype(np.float32)[:, None, None]
+    return absorbed
 
 
 def _crops(field: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
     """Random windows of a noise field, (count, W, W)."""
     windows = np.lib.stride_tricks.sliding_window_view(field, (WINDOW, WINDOW))
     y, x = rng.integers(0, FIELD - WINDOW, (2, count))
-    return windows[y, x]
+    crops: FloatArray = windows[y, x]
+    return crops
 
 
 def _place(centres: NDArray[np.intp], absorbed: FloatArray, eosin_left: FloatArray, size: int) -> NucleiMaps:
@@ -138,6 +138,6 @@ def _distance() -> FloatArray:
 
 @cache
 def _harmonics() -> FloatArray:
-    """cos and sin of k times the angle of every window pixel, (2 * harmonics, W, W)."""
+    """Cosine and sine of k times the angle of every window pixel, (2 * harmonics, W, W)."""
     angle = np.arctan2(*_offsets())
     return np.stack([wave(k * angle) for wave in (np.cos, np.sin) for k in HARMONICS]).astype(np.float32)

@@ -45,7 +45,8 @@ def _lobed(centre: NDArray[np.float64], radius: float, rng: np.random.Generator)
     for lobes in range(2, 8):
         wave += rng.normal(0, 0.10 / lobes) * np.cos(lobes * angle + rng.uniform(0, 2 * np.pi))
     distance = radius * (1 + wave)
-    return centre + distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    outline: Outline = centre + distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return outline
 
 
 def _inside(lesion: Outline, tissue: Outline, centre: NDArray[np.float64]) -> Outline:
@@ -58,4 +59,5 @@ def _inside(lesion: Outline, tissue: Outline, centre: NDArray[np.float64]) -> Ou
     limit = np.interp(
         np.arctan2(offset[:, 1], offset[:, 0]), tissue_angle[order], tissue_radius[order], period=2 * np.pi
     )
-    return centre + offset * np.minimum(1.0, 0.96 * limit / radius)[:, None]
+    pulled: Outline = centre + offset * np.minimum(1.0, 0.96 * limit / radius)[:, None]
+    return pulled

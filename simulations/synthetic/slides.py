@@ -46,7 +46,8 @@ def render_slide(morphology: Morphology, look: Look, seeds: np.random.SeedSequen
 def _soft(tissue: NDArray[np.bool_], rng: np.random.Generator) -> FloatField:
     """The tissue's mask with a frayed edge, 0 to 1."""
     edge = gaussian_filter(tissue.astype(np.float32), 5)
-    return np.clip((edge - 0.5 + 0.12 * shifted(grain(4.0), rng)) * 4 + 0.5, 0, 1)
+    covered: FloatField = np.clip((edge - 0.5 + 0.12 * shifted(grain(4.0), rng)) * 4 + 0.5, 0, 1)
+    return covered
 
 
 def _ground(rng: np.random.Generator) -> FloatField:

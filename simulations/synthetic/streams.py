@@ -28,9 +28,7 @@ class Purpose(IntEnum):
     SURVIVAL = 10
 
 
-def stream(
-    seed: int, purpose: Purpose, hospital: str, patient: int = HOSPITAL_ITSELF
-) -> np.random.SeedSequence:
+def stream(seed: int, purpose: Purpose, hospital: str, patient: int = HOSPITAL_ITSELF) -> np.random.SeedSequence:
     """The seed sequence of one purpose, for one patient or for the hospital itself."""
     code = int.from_bytes(hospital.encode("ascii"), "big")
     return np.random.SeedSequence(seed, spawn_key=(int(purpose), code, patient))

@@ -64,7 +64,9 @@ def _expression(patients: Sequence[Patient], seed: int) -> Iterable[Sequence[obj
 
 def _blood(patients: Sequence[Patient], seed: int) -> Iterable[Sequence[object]]:
     yield "case_id", "analyte", "value", "unit", "ref_low", "ref_high", "collected", "laboratory"
-    laboratories = {hospital: draw_laboratory(hospital, seed) for hospital in {patient.hospital for patient in patients}}
+    laboratories = {
+        hospital: draw_laboratory(hospital, seed) for hospital in {patient.hospital for patient in patients}
+    }
     for patient in patients:
         if patient.has_blood:
             laboratory = laboratories[patient.hospital]

@@ -44,5 +44,5 @@ def _filtered(seed: int, *, along: float, across: float, angle: float) -> FloatF
     v = fy * np.cos(angle) - fx * np.sin(angle)
     kernel = np.exp(-2 * np.pi**2 * ((u * along) ** 2 + (v * across) ** 2))
     field = np.fft.irfft2(np.fft.rfft2(noise) * kernel, s=(FIELD, FIELD))
-    field = (field - field.mean()) / field.std()
-    return field.astype(np.float32)
+    standardised: FloatField = ((field - field.mean()) / field.std()).astype(np.float32)
+    return standardised

@@ -28,7 +28,7 @@ def v(
     value: float | None, half: float = 0.04, n: int = 100, events: int | None = None, reason: str | None = None
 ) -> dict[str, Any]:
     low = None if value is None else value - half
-    high = None if value is None else value + 0.9 * half
+    high = None if value is None else min(0.995, value + 0.9 * half)
     return {
         "value": value,
         "low": low,
@@ -47,7 +47,7 @@ def _scores(
     lower = ("brier", "ece", "ibs")
     found = {}
     for i, name in enumerate(names):
-        value = 1.05 - base if name in lower else base - 0.03 * i + rng.normal(0, 0.01)
+        value = 1.05 - base if name in lower else min(0.98, base - 0.03 * i + rng.normal(0, 0.01))
         found[name] = v(round(float(value), 4), half, n, events)
     return found
 
@@ -199,12 +199,12 @@ def _made() -> dict[str, dict[str, Any]]:
     return {kind: _metrics(kind) for kind in ("classification", "survival")}
 
 
-@pytest.fixture()
+@pytest.fixture
 def metrics_of(_made: dict[str, dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
     """A fresh metrics.json of one kind, as large as the demo's."""
     return lambda kind: copy.deepcopy(_made[kind])
 
 
-@pytest.fixture()
+@pytest.fixture
 def study_toml() -> str:
     return STUDY

@@ -1,0 +1,71 @@
+"""Average metrics over folds and repeats: points and bootstrap draws alike, never patients concatenated."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.metrics import Value, interval
+from shared.metrics.scored import Floats
+from simulations.scores import Measured
+
+__all__ = ["Difference", "average", "difference"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """a - b of one metric, with the 95 % interval of paired draws."""
+
+    difference: float
+    low: float | None
+    high: float | None
+
+
+def average(repeats: Sequence[Sequence[Measured]]) -> dict[str, Value]:
+    """One Value a metric from repeats of folds; `sd` is over repeats, `n` and `events` count one repeat's folds."""
+    first = repeats[0]
+    n = sum(fold.n for fold in first)
+    events = None if first[0].events is None else sum(fold.events or 0 for fold in first)
+    values = {}
+    for name in first[0].point:
+        means = _points(repeats, name)
+        finite = means[np.isfinite(means)]
+        if not len(finite):
+            reason = next((fold.reasons[name] for fold in first if name in fold.reasons), "cannot be computed")
+            values[name] = Value(None, n=n, events=events, reason=reason)
+            continue
+        low, high = interval(_draws(repeats, name))
+        sd = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+        values[name] = Value(float(finite.mean()), low, high, sd, n, events)
+    return values
+
+
+def difference(
+    a: Sequence[Sequence[Measured]], b: Sequence[Sequence[Measured]], metric: str
+) -> Difference | None:
+    """The mean of a - b over folds and repeats; None when one of them is null everywhere."""
+    if metric not in a[0][0].point:
+        return None
+    points = _points(a, metric) - _points(b, metric)
+    if not np.isfinite(points).any():
+        return None
+    low, high = interval(_draws(a, metric) - _draws(b, metric))
+    return Difference(float(np.nanmean(points)), low, high)
+
+
+def _points(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:
+    """(R,) the mean over the folds of each repeat, NaN where no fold gives a value."""
+    return np.array([_nanmean(np.array([[float(fold.point[name][0])] for fold in folds]))[0] for folds in repeats])
+
+
+def _draws(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:
+    """(D,) draw d averaged over all folds of all repeats."""
+    return _nanmean(np.array([fold.draws[name] for folds in repeats for fold in folds]))
+
+
+def _nanmean(rows: Floats) -> Floats:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN only is NaN
+        mean: Floats = np.nanmean(rows, axis=0)
+    return mean

@@ -1,0 +1,187 @@
+"""metrics.json of a simulation (CONTRACT.md section 7)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flwr
+import numpy as np
+import torch
+from lifelines import KaplanMeierFitter
+
+from shared import __version__
+from shared.cohort.patients import Patients
+from shared.metrics import MAIN, Scored, Value
+from shared.study import ClassificationTask, Study, SurvivalTask
+from shared.weights import new_model
+from simulations.averages import average, difference
+from simulations.fold import Fold
+from simulations.scores import Measured
+
+__all__ = ["RunRecord", "metrics_json", "risk_curves"]
+
+PAIRS = (("federated", "local"), ("federated", "pooled"))
+Repeats = list[list[Measured]]  # repeats of folds
+
+
+class RunRecord:
+    """Everything measured, kept as (arm or baseline) -> (where) -> repeats of folds."""
+
+    def __init__(self) -> None:
+        self.arms: dict[str, dict[str, Repeats]] = {}
+        self.without: dict[str, dict[str, dict[str, Repeats]]] = {}
+        self.baselines: dict[str, dict[str, Repeats]] = {}
+        self.rounds: dict[str, list[dict[str, Any]]] = {}
+        self.seconds: dict[str, float] = {}
+        self.round_seconds: list[float] = []
+        self.curves: dict[str, list[dict[str, Any]]] = {}
+
+    @staticmethod
+    def put(table: dict[str, Repeats], measured: Mapping[str, Measured], repeat: int) -> None:
+        """Append one fold's measures under its repeat."""
+        for where, value in measured.items():
+            repeats = table.setdefault(where, [])
+            while len(repeats) <= repeat:
+                repeats.append([])
+            repeats[repeat].append(value)
+
+
+def metrics_json(
+    study: Study,
+    record: RunRecord,
+    folds: Sequence[Fold],
+    excluded: Mapping[str, int],
+    *,
+    repeats: int,
+    synthetic: Sequence[str],
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of metrics.json.
+
+    Parameters
+    ----------
+    folds
+        The folds of the first repeat, from which the cohort section is taken.
+    extra
+        `command`, `notes`, `started`, `timing.prepare_s` and the like, merged in at the top level.
+    """
+    return {
+        "schema": 1,
+        "software": {"mmfed": __version__, "flwr": flwr.__version__, "torch": str(torch.__version__)},
+        "seed": study.seed,
+        "synthetic": list(synthetic),
+        "study": {
+            "name": study.name,
+            "digest": study.digest,
+            "task": study.task.kind,
+            "architecture": study.model.architecture,
+            "parameters": sum(p.numel() for p in new_model(study).parameters()),
+        },
+        "protocol": {
+            "name": study.split.protocol,
+            "folds": len(folds),
+            "repeats": repeats,
+            "test_fraction": study.split.test_fraction,
+        },
+        "cohort": _cohort(study, folds, excluded),
+        "arms": {arm: _arm(record, arm) for arm in record.arms},
+        "comparisons": _comparisons(study, record),
+        "baselines": {
+            name: {where: _values(table[where]) for where in ("own", "own_site_mean", "unseen") if where in table}
+            for name, table in record.baselines.items()
+        },
+        "privacy": {site: {"mode": study.privacy.mode} for site in folds[0].training},
+        "curves": {"kaplan_meier": {"unseen": record.curves}} if record.curves else {},
+        **extra,
+    }
+
+
+def _arm(record: RunRecord, arm: str) -> dict[str, Any]:
+    table = record.arms[arm]
+    plain = {where: _values(measured) for where, measured in table.items() if not where.startswith("sites.")}
+    sites = {w.removeprefix("sites."): _values(m) for w, m in sorted(table.items()) if w.startswith("sites.")}
+    without = {
+        modality: {where: _values(part[where]) for where in ("own", "unseen") if where in part}
+        for modality, part in record.without.get(arm, {}).items()
+    }
+    return {**plain, "sites": sites, "without": without, "rounds": record.rounds.get(arm, [])}
+
+
+def _values(repeats: Repeats) -> dict[str, Any]:
+    return {name: value.to_json() for name, value in _average(repeats).items()}
+
+
+def _average(repeats: Repeats) -> dict[str, Value]:
+    return average([folds for folds in repeats if folds])
+
+
+def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
+    rows = []
+    for a, b in PAIRS:
+        for where in ("own_site_mean", "unseen"):
+            for metric in MAIN[study.task.kind]:
+                first, second = (record.arms.get(arm, {}).get(where) for arm in (a, b))
+                found = difference(first, second, metric) if first and second else None
+                if found is not None:
+                    rows.append({"a": a, "b": b, "where": where, "metric": metric, **found.__dict__})
+    return rows
+
+
+def _cohort(study: Study, folds: Sequence[Fold], excluded: Mapping[str, int]) -> dict[str, Any]:
+    fold, names = folds[0], {site for fold in folds for site in fold.training}
+    everyone = [data.patients for data in fold.sites.values()]
+    held_out = study.split.protocol == "leave-one-site-out"
+    sites = {}
+    for site in sorted(names):
+        source = next(f for f in folds if site in f.training)
+        sites[site] = _site(study, source.sites[site].patients, source.sites[site].test)
+    strangers = [fold.sites[site].patients for site in sorted(fold.sites) if site not in names]
+    unseen = strangers if not held_out else everyone
+    return {
+        "patients": sum(map(len, everyone)),
+        "excluded": dict(sorted(excluded.items())),
+        "sites": sites,
+        "unseen": {
+            "patients": sum(map(len, unseen)),
+            "sites": len(unseen),
+            "classes": _classes(study, Patients.concatenate(unseen)) if unseen else {},
+        },
+    }
+
+
+def _site(study: Study, patients: Patients, test: Any) -> dict[str, Any]:
+    survival = isinstance(study.task, SurvivalTask)
+    return {
+        "patients": len(patients),
+        "train": int((~test).sum()),
+        "test": int(test.sum()),
+        "events": int((1 - patients.cens).sum()) if survival else None,
+        "classes": _classes(study, patients),
+        "modalities": {name: patients.count(name) for name in patients.modalities},
+    }
+
+
+def _classes(study: Study, patients: Patients) -> dict[str, int]:
+    if not isinstance(study.task, ClassificationTask):
+        return {}
+    return {name: int((patients.y == i).sum()) for i, name in enumerate(study.task.classes)}
+
+
+def risk_curves(scored: Scored) -> list[dict[str, Any]]:
+    """Kaplan-Meier curves of the halves with lower and higher predicted risk."""
+    high = scored.risk > np.median(scored.risk)
+    curves = []
+    for name, rows in (("lower predicted risk", ~high), ("higher predicted risk", high)):
+        part = scored.take(rows)
+        if not len(part):
+            continue
+        table = KaplanMeierFitter().fit(part.time, part.event).survival_function_
+        curves.append(
+            {
+                "group": name,
+                "n": len(part),
+                "events": part.events,
+                "time": [round(float(t), 3) for t in table.index],
+                "survival": [round(float(s), 5) for s in table.iloc[:, 0]],
+            }
+        )
+    return curves

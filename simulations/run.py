@@ -1,0 +1,99 @@
+"""`python simulations/run.py`: split a cohort by hospital, train every arm, write a report."""
+
+import shlex
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from shared.errors import MmfedError
+from shared.logs import configure_logs
+
+PACKAGED = "default.toml"
+
+
+def main(
+    study: Annotated[str, typer.Option(help="A study TOML, or the name of a packaged one.")] = PACKAGED,
+    cohort: Annotated[str, typer.Option(help="A cohort folder, or `synthetic`.")] = "synthetic",
+    split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
+    min_site_patients: Annotated[int, typer.Option(help="Smaller sites are never trained on.")] = 20,
+    arms: Annotated[str, typer.Option(help="Comma-separated arms.")] = "federated,pooled,local",
+    protocol: Annotated[str, typer.Option(help="holdout or leave-one-site-out; default: the study's.")] = "",
+    folds: Annotated[int, typer.Option(help="Leave out at most this many sites in turn; 0 = all.")] = 0,
+    repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,
+    rounds: Annotated[int, typer.Option(help="Rounds; 0 = the study's.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; -1 = the study's.")] = -1,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override one study field: key=value.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/<study>-<time>.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where cohorts and features are kept.")] = Path("cache"),
+) -> None:
+    """Train one study federated, pooled and locally over the hospitals of a cohort, and report what each is worth.
+
+    Examples:
+
+      python simulations/run.py
+
+      python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
+    """
+    from shared.study import read_study
+    from simulations.report import print_summary
+    from simulations.simulate import Options, simulate
+
+    console = Console()
+    configure_logs(level=30)
+    with _study_path(study) as path:
+        parsed = read_study(path)
+    settings = [*(set_ or [])]
+    settings += [f'split.protocol="{protocol}"'] if protocol else []
+    settings += [f"training.rounds={rounds}"] if rounds else []
+    settings += [f"seed={seed}"] if seed >= 0 else []
+    options = Options(
+        study=parsed,
+        study_folder=Path(study).parent,
+        cohort=cohort,
+        split=split or None,
+        min_site_patients=min_site_patients,
+        arms=tuple(arm.strip() for arm in arms.split(",") if arm.strip()),
+        folds=folds or None,
+        repeats=repeats,
+        settings=tuple(settings),
+        out=out,
+        cache=cache,
+        command=shlex.join(["python", "simulations/run.py", *sys.argv[1:]]),
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+        log = structlog.get_logger()
+
+        def progress(what: str, done: int, total: int) -> None:
+            if not console.is_terminal:
+                return
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        folder, metrics = simulate(options, progress, lambda line: log.warning(line))
+    print_summary(metrics, console)
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _study_path(name: str):  # type: ignore[no-untyped-def]
+    """A file that exists, else a packaged study of that name."""
+    packaged = files("simulations.studies").joinpath(name if name.endswith(".toml") else f"{name}.toml")
+    if Path(name).is_file() or not packaged.is_file():
+        return as_file(Path(name))
+    return as_file(packaged)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except MmfedError as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        sys.exit(exc.exit_code)

@@ -1,0 +1,39 @@
+"""A resolved study as TOML, so that `--study FILE` repeats it."""
+
+import json
+from typing import Any
+
+from shared.study import Study
+
+__all__ = ["study_toml"]
+
+
+def study_toml(study: Study) -> str:
+    """TOML that reads back to the same study and digest."""
+    content = study.content()
+    options = content["model"].pop("options")
+    content["model"] |= options
+    if content["governance"] is None:
+        del content["governance"]
+    content["modalities"] = {name: part for name, part in content["modalities"].items() if part is not None}
+    return "\n".join(_table(content, ())) + "\n"
+
+
+def _table(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    lines = [f"[{'.'.join(_key(part) for part in path)}]"] if path else []
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    lines += [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            lines += ["", *_table(value, (*path, key))]
+    return lines
+
+
+def _key(text: str) -> str:
+    return text if text.replace("_", "").replace("-", "").isalnum() and text.isascii() else json.dumps(text)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
