@@ -5,12 +5,13 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from server.coordinator import SuperLink, read_coordinator
-from server.models import list_models
+from server.models import latest_run, list_models
+from server.registry import site_states
 from server.up import running
 from shared.commands import run_command
 from shared.errors import WorkFailed
@@ -93,7 +94,7 @@ def submit(
     typer.echo(f"run {run_id} started")
     if wait:
         _follow(link, run_id)
-        typer.echo(f"run {run_id} completed: {_runs_folder(home) / f'{ready.name}-{run_id}'}")
+        typer.echo(f"run {run_id} completed: {latest_run(_runs_folder(home), ready)}")
 
 
 @app.command(epilog="Example: mmfed-server status")
@@ -107,8 +108,10 @@ def status(
     if up_now is None:
         return
     link = SuperLink(home)
+    for site, state in site_states(link).items():
+        typer.echo(f"site {site}: {state}")
     for one in link.runs() if run is None else [link.run(run)]:
-        typer.echo(f"run {one['run-id']}: {one['status']}, {one['elapsed']:.0f} s {one['status-details']}".rstrip())
+        typer.echo(f"run {one['run-id']}: {one['status']}, {one['elapsed']:.0f} s{_details(one)}")
 
 
 @app.command(epilog="Example: mmfed-server logs 4711 --follow")
@@ -169,11 +172,15 @@ def _follow(link: SuperLink, run_id: int) -> None:
     except KeyboardInterrupt as exc:
         raise WorkFailed(f"stopped waiting; run {run_id} goes on, `mmfed-server stop {run_id}` ends it") from exc
     if state["status"] != "finished:completed":
-        details = f" ({state['status-details']})" if state["status-details"] else ""
         raise WorkFailed(
-            f"expected run {run_id} to complete, got {state['status']}{details}; "
+            f"expected run {run_id} to complete, got {state['status']}{_details(state)}; "
             f"see `mmfed-server logs {run_id}`, mend the cause and submit again: it goes on from its last round"
         )
+
+
+def _details(run: dict[str, Any]) -> str:
+    details = str(run["status-details"])
+    return "" if details in ("", "N/A") else f" ({details})"
 
 
 def _runs_folder(home: Path) -> Path:

@@ -63,13 +63,17 @@ class SuperLink:
         self.folder = folder.resolve()
         self.address = self.coordinator.local
 
-    def register(self, site: str) -> bool:
-        """Let the owner of `keys/<site>.pub` connect under the name `site`; False when it may already."""
+    def register(self, site: str) -> str:
+        """Let the owner of `keys/<site>.pub` connect under the name `site`; its node id, "" if it was known before."""
         key = str(self.folder / "keys" / f"{site}.pub")
         answer = self._ask("supernode", "register", key, CONNECTION, "--name", site)
         if not answer["success"] and "already in use" not in answer["error-message"]:
             raise WorkFailed(f"expected site {site} to be registered, got: {answer['error-message']}")
-        return bool(answer["success"])
+        return str(answer.get("node-id", ""))
+
+    def nodes(self) -> dict[str, str]:
+        """Node id -> online, offline or registered."""
+        return {node["node-id"]: node["status"] for node in self._told("supernode", "ls", CONNECTION)["nodes"]}
 
     def start(self, job: Path, run_config: Path) -> int:
         """Start one run of the bundle in `job` with the values of the TOML file `run_config`; its run id."""

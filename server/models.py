@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.digests import sha256_file
+from shared.errors import WorkFailed
+from shared.study import Study
 
-__all__ = ["TrainedModel", "list_models"]
+__all__ = ["TrainedModel", "latest_run", "list_models"]
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,22 @@ def list_models(runs: Path) -> list[TrainedModel]:
         finished = datetime.fromtimestamp(stat.st_mtime, UTC)
         found.append(TrainedModel(path, stat.st_size, sha256_file(path), finished))
     return sorted(found, key=lambda model: (model.finished, model.path))
+
+
+def latest_run(runs: Path, study: Study) -> Path:
+    """The run folder of the newest model of `study`; a resumed run keeps the folder of its first start.
+
+    Raises
+    ------
+    WorkFailed
+        No finished run of this study.
+    """
+    text = study.canonical()
+    found = [m.path.parent for m in list_models(runs) if _text(m.path.with_name("study.json")) == text]
+    if not found:
+        raise WorkFailed(f"expected a model of study {study.name} under {runs}, got none; see `mmfed-server status`")
+    return found[-1]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

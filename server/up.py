@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from server.coordinator import SuperLink
+from server.registry import forget_sites, register_sites
 from shared.errors import BadInput, WorkFailed
 from shared.flower import environment, program
 from shared.logs import get_logger
@@ -90,11 +91,12 @@ def up(folder: Path, runs: Path) -> None:
     with _only_one(folder, runs), _signals():
         superlink, superexec = _superlink(link), _superexec(link, runs)
         try:
+            if not _database(link).exists():
+                forget_sites(link)
             superlink.start()
             _wait_until_healthy(link, superlink)
-            for site in link.coordinator.sites:
-                log.info("site registered" if link.register(site) else "site known", site=site)
             superexec.start()
+            register_sites(link)
             log.info("up", address=link.address, sites=list(link.coordinator.sites), runs=str(runs.resolve()))
             while True:
                 superlink.revive()
@@ -121,13 +123,17 @@ def running(folder: Path) -> dict[str, str] | None:
     return None
 
 
+def _database(link: SuperLink) -> Path:
+    return link.folder / "flower" / "state.db"
+
+
 def _superlink(link: SuperLink) -> Supervised:
     folder = link.folder
     command = [
         *(program("flower-superlink"), "--host", "127.0.0.1", "--port", str(link.coordinator.port)),
         *("--ssl-ca-certfile", str(folder / "ca.crt"), "--ssl-certfile", str(folder / "server.crt")),
         *("--ssl-keyfile", str(folder / "server.key"), "--enable-supernode-auth"),
-        *("--database", str(folder / "flower" / "state.db"), "--disable-runtime-dependency-installation"),
+        *("--database", str(_database(link)), "--disable-runtime-dependency-installation"),
         *("--isolation", "process", "--superexec-auth-secret-file", str(folder / "superexec.secret")),
     ]
     return Supervised(command, environment(folder / "flower" / "superlink"), folder / "logs" / "superlink.log")

@@ -16,9 +16,9 @@ SWITCHES: dict[str, str] = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
 }
-"""Nothing is sent to Flower's makers, nothing is installed at run time; a task is looked for every 0.2 s."""
+"""Nothing is sent to Flower's makers, nothing is installed at run time; a task is looked for every 0.5 s."""
 
 
 def environment(home: Path, *first_on_path: Path, **more: str) -> dict[str, str]:

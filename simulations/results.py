@@ -19,6 +19,7 @@ from simulations.scores import Measured
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves"]
 
+NOT_PRIVATE = {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
 PAIRS = (("federated", "local"), ("federated", "pooled"))
 Repeats = list[list[Measured]]  # repeats of folds
 
@@ -89,7 +90,7 @@ def metrics_json(
             name: {where: _values(table[where]) for where in ("own", "own_site_mean", "unseen") if where in table}
             for name, table in record.baselines.items()
         },
-        "privacy": {site: {"mode": study.privacy.mode} for site in folds[0].training},
+        "privacy": {site: NOT_PRIVATE for site in folds[0].training},
         "curves": {"kaplan_meier": {"unseen": record.curves}} if record.curves else {},
         **extra,
     }

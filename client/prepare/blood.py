@@ -48,10 +48,9 @@ def blood_table(site: Site, roster: Roster, analytes: tuple[str, ...], report: P
     read = (rows[name].tolist() for name in ("case_id", "code", "value", "ref_low", "ref_high"))
     for case_id, code, value, low, high in zip(*read, strict=True):
         values[place[case_id], column[code]] = interval_distance(value, low, high)
-    measured = (
-        f"{int(np.isfinite(values).any(axis=1).sum())} patients, {int(np.isfinite(values).any(axis=0).sum())} analytes"
-    )
-    report.add("blood.csv", "used", f"{measured} of {len(analytes)}")
+    there = np.isfinite(values)
+    counts = f"{int(there.any(axis=1).sum())} patients, {int(there.any(axis=0).sum())} of {len(analytes)} analytes"
+    report.add("blood.csv", "used", counts)
     return roster.as_table(values, analytes)
 
 

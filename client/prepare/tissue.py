@@ -9,8 +9,10 @@ __all__ = ["TissueMask", "find_tissue", "read_rgb"]
 
 MASK_MPP = 8.0  # um per mask pixel, at most
 BLOCK = 2048  # px read at once, which bounds the memory
-SATURATION = 0.07  # (max - min) / max of RGB; white glass lies below
-DARKEST = 30  # max of RGB; black borders lie below
+SATURATION = 0.07  # (max - min) / max of white-balanced RGB; glass lies below
+DARKEST = 0.12  # max of white-balanced RGB; black borders lie below
+WHITE_PERCENTILE = 98  # of each channel: the glass, whatever tint the scanner gave it
+DARKEST_WHITE = 200  # of 255; glass is never darker
 
 
 class TissueMask:
@@ -40,21 +42,23 @@ def find_tissue(slide: openslide.OpenSlide, mpp: float) -> TissueMask:
     factor = max(1, int(MASK_MPP / (mpp * downsample)))
     width, height = slide.level_dimensions[level]
     step = BLOCK // factor * factor
-    mask = np.zeros((-(-height // factor), -(-width // factor)), dtype=bool)
+    small = np.zeros((-(-height // factor), -(-width // factor), 3), dtype=np.uint8)
     for top in range(0, height, step):
         for left in range(0, width, step):
             size = (min(step, width - left), min(step, height - top))
             corner = (round(left * downsample), round(top * downsample))
-            block = stained(np.asarray(read_rgb(slide, corner, level, size).reduce(factor)))
+            block = np.asarray(read_rgb(slide, corner, level, size).reduce(factor))
             row, column = top // factor, left // factor
-            mask[row : row + block.shape[0], column : column + block.shape[1]] = block
-    return TissueMask(mask, scale=downsample * factor)
+            small[row : row + block.shape[0], column : column + block.shape[1]] = block
+    return TissueMask(stained(small), scale=downsample * factor)
 
 
 def stained(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which RGB pixels (rows, columns, 3) are stained tissue."""
-    brightest = pixels.max(axis=2).astype(np.float32)
-    saturation = (brightest - pixels.min(axis=2)) / np.maximum(brightest, 1)
+    """Which RGB pixels (rows, columns, 3) are stained tissue, measured against the slide's own white."""
+    white = np.maximum(np.percentile(pixels, WHITE_PERCENTILE, axis=(0, 1)), DARKEST_WHITE)
+    balanced = np.minimum(pixels / white.astype(np.float32), 1)
+    brightest = balanced.max(axis=2)
+    saturation = (brightest - balanced.min(axis=2)) / np.maximum(brightest, 1e-3)
     return np.asarray((saturation > SATURATION) & (brightest > DARKEST))
 
 

@@ -1,5 +1,6 @@
 """Read delimited text, gzipped or not: words or numbers, every fault named by its line."""
 
+import csv
 import gzip
 import io
 import zlib
@@ -48,26 +49,28 @@ def read_sheet(path: Path) -> pd.DataFrame:
     CohortError
         The file cannot be read or is empty, a line is ragged, a header cell is empty or stands twice.
     """
+    reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=_delimiter(path), strict=True)
+    lines: dict[int, list[str]] = {}  # line number -> cells
     try:
-        cells = pd.read_csv(
-            io.StringIO(_text(path)),
-            sep=_delimiter(path),
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-        )
-    except pd.errors.ParserError as exc:
-        raise CohortError(f"{path}: expected equally long lines, got: {exc}; mend that line") from exc
-    cells.index = pd.RangeIndex(1, len(cells) + 1)
-    cells = cells[(cells.notna() & (cells != "")).any(axis=1)]
-    ragged = cells.index[cells.isna().any(axis=1)]
-    refuse(path, [f"line {line}: expected {cells.shape[1]} cells, got fewer; mend the line" for line in ragged])
-    cells = cells.apply(lambda column: column.str.strip())
-    header = list(cells.iloc[0])
-    refuse(path, _header_faults(header))
-    rows: pd.DataFrame = cells.iloc[1:].set_axis(header, axis=1)
-    return rows.where(~rows.isin(MISSING), "")
+        for cells in reader:
+            if any(cells):
+                lines[reader.line_num] = [cell.strip() for cell in cells]
+    except csv.Error as exc:
+        raise CohortError(f"{path}, line {reader.line_num}: expected delimited text, got {exc}; mend the line") from exc
+    if not lines:
+        raise CohortError(f"{path}: expected a header line, got empty lines; write the table again")
+    header = lines.pop(min(lines))
+    refuse(
+        path,
+        [
+            f"line {number}: expected {len(header)} cells, got {len(cells)}; mend the line"
+            for number, cells in lines.items()
+            if len(cells) != len(header)
+        ]
+        or _header_faults(header),
+    )
+    sheet = pd.DataFrame(list(lines.values()), index=list(lines), columns=header, dtype=object)
+    return sheet.where(~sheet.isin(MISSING), "")
 
 
 def read_matrix(path: Path) -> pd.DataFrame:
@@ -106,6 +109,7 @@ def read_matrix(path: Path) -> pd.DataFrame:
         keep_default_na=False,
         na_values=list(MISSING),
         low_memory=False,
+        float_precision="round_trip",
     )
     refuse(path, _number_faults(numbers))
     return pd.DataFrame(numbers.to_numpy(dtype=np.float64), index=names, columns=pd.Index(header[1:]))
@@ -123,7 +127,7 @@ def _text(path: Path) -> str:
         raise CohortError(f"{path}: expected UTF-8 text, got other bytes; save the file as UTF-8") from exc
     except (OSError, EOFError, zlib.error) as exc:
         raise CohortError(f"{path}: expected a readable file, got {exc}; copy it again") from exc
-    if not text:
+    if not text.strip():
         raise CohortError(f"{path}: expected a header line, got an empty file; write the table again")
     return text
 
@@ -148,7 +152,7 @@ def _number_faults(numbers: pd.DataFrame) -> list[str]:
         read = pd.to_numeric(column, errors="coerce")
         wrong = (read.isna() & column.notna()) | np.isinf(read)
         faults += [
-            f"line {row + 2}, column {position}: expected a finite number, got {column.iloc[row]!r}; correct it"
+            f"line {row + 2}, column {position}: expected a finite number, got '{column.iloc[row]}'; correct it"
             for row in np.flatnonzero(wrong)
         ]
     return faults

@@ -1,6 +1,6 @@
 """How good a model is: metrics over patients with bootstrap intervals, and over mergeable statistics."""
 
-from shared.metrics.measure import (
+from shared.metrics.measurement import (
     LOWER_IS_BETTER,
     MAIN,
     measure,

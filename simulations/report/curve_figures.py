@@ -32,7 +32,7 @@ def learning_figure(arm: str, rounds: list[dict[str, Any]], top: float | None = 
     with quiet():
         figure, axes = canvas(WIDTH, 220, left=48, bottom=48)
         for points in sites.values():
-            axes.plot(*zip(*points, strict=True), color=style.colour, linewidth=0.9, alpha=0.28)
+            axes.plot(*zip(*points, strict=True), color=style.colour, linewidth=0.9, alpha=0.28 if total else 0.6)
         if total:
             axes.plot(
                 *zip(*total, strict=True), color=style.colour, linewidth=2.4, marker="o" if len(total) == 1 else None
@@ -48,19 +48,25 @@ def learning_figure(arm: str, rounds: list[dict[str, Any]], top: float | None = 
         return to_svg(figure, f"learning-{arm}", f"{alt}; {len(sites)} hospitals.")
 
 
-def kaplan_meier_figure(arm: str, place: str, groups: list[dict[str, Any]]) -> Markup | None:
-    """Kaplan-Meier survival of the groups by predicted risk; months against the share alive. None without a group."""
+def kaplan_meier_figure(
+    arm: str, place: str, groups: list[dict[str, Any]], months: float | None = None
+) -> Markup | None:
+    """Kaplan-Meier survival of the groups by predicted risk; months against the share alive. None without a group.
+
+    `months` is the common end of the axes of several arms.
+    """
     if not groups:
         return None
+    last = months or max((time for group in groups for time in group["time"]), default=1.0)
     with quiet():
         figure, axes = canvas(WIDTH, 230 + 20 * len(groups), left=56, top=6 + 20 * len(groups), bottom=48)
         for i, group in enumerate(groups):
-            months, alive = [0.0, *group["time"]], [1.0, *group["survival"]]
+            times, alive = [0.0, *group["time"]], [1.0, *group["survival"]]
             colour = GROUPS[0] if i == 0 else GROUPS[2] if i == len(groups) - 1 else GROUPS[1]
-            label = f"{group['group']}   n {group['n']}, {group['events']} deaths"
-            axes.step(months, alive, where="post", color=colour, linewidth=2.2, linestyle=STYLES[i % 4], label=label)
+            label = f"{group['group']} (n {group['n']}, {group['events']} deaths)"
+            axes.step(times, alive, where="post", color=colour, linewidth=2.2, linestyle=STYLES[i % 4], label=label)
         axes.set_ylim(0, 1.04)
-        axes.set_xlim(0, None)
+        axes.set_xlim(0, last)
         axes.grid(axis="y", color=RULE, linewidth=0.8)
         axes.set_xlabel("Months since diagnosis")
         axes.set_ylabel("Alive")

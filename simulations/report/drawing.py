@@ -92,5 +92,5 @@ def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     opening = text[: text.index(">") + 1]
     width = float(re.search(r'viewBox="0 0 ([\d.]+)', opening).group(1))  # type: ignore[union-attr]
     box = re.search(r'viewBox="[^"]*"', opening).group(0)  # type: ignore[union-attr]
-    begin = f'<svg {box} role="img" aria-label="{escape(alt)}" style="max-width:{width:.0f}px" class="figure">'
+    begin = f'<svg {box} role="img" aria-label="{escape(alt)}" style="max-width:{1.24 * width:.0f}px" class="figure">'
     return Markup(begin + f"<title>{escape(alt)}</title>" + text[len(opening) :])  # noqa: S704 - matplotlib escapes text

@@ -58,7 +58,8 @@ def render_report(metrics: dict[str, Any], study_toml: str) -> str:
 def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) -> dict[str, Any]:
     main = main_metrics(metrics)
     title, key = headline(metrics)
-    classes, modalities, rows = site_rows(metrics)
+    task = study.get("task", {})
+    classes, modalities, rows = site_rows(metrics, task.get("classes", []))
     names = [*main, *(name for name in METRICS if name not in main)]
     return {
         "study": metrics.get("study", {}),
@@ -75,7 +76,7 @@ def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) ->
         "excluded": metrics.get("cohort", {}).get("excluded") or {},
         "tables": [(place_name(place), metric_table(metrics, place, names)) for place in PLACES],
         "comparisons": comparison_table(metrics),
-        "sites": site_table(metrics, main),
+        "sites": site_table(metrics, _at_one_site(main)),
         "figures": _figures(metrics, main),
         "lower": joined([metric_name(name) for name in METRICS if name in LOWER_IS_BETTER]),
         "synthetic": metrics.get("synthetic") or [],
@@ -145,6 +146,8 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
     losses += [site["loss"] for r in records for site in (r.get("sites") or {}).values() if "loss" in site]
     top = 1.05 * max(losses) if losses else None
     curves = (metrics.get("curves") or {}).get("kaplan_meier") or {}
+    groups = [group for found in curves.values() for arm in found.values() for group in arm]
+    months = max((time for group in groups for time in group["time"]), default=None)
     pictures = {
         "scores": [
             (f"{metric_name(metric)}, {place_name(place).lower()}", scores_figure(metrics, metric, place))
@@ -152,14 +155,14 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
             for place in ("own_site_mean", "unseen")
         ],
         "differences": [(metric_name(m), differences_figure(metrics.get("comparisons", []), m)) for m in main],
-        "sites": [(metric_name(metric), sites_figure(metrics, metric)) for metric in main],
+        "sites": [(metric_name(metric), sites_figure(metrics, metric)) for metric in _at_one_site(main)],
         "learning": [
             (look(arm).name, learning_figure(arm, found.get("rounds") or [], top)) for arm, found in arms.items()
         ],
         "survival": [
-            (f"{look(arm).name}, {place_name(place).lower()}", kaplan_meier_figure(arm, place, groups))
+            (f"{look(arm).name}, {place_name(place).lower()}", kaplan_meier_figure(arm, place, parts, months))
             for place, found in curves.items()
-            for arm, groups in found.items()
+            for arm, parts in found.items()
         ],
         "ablation": [
             (f"{metric_name(main[0])}, {place_name(place).lower()}", ablation_figure(metrics, main[0], place))
@@ -168,6 +171,11 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
         "signal": [("AUC, own patients", signal_figure(metrics.get("signal") or {}, metrics))],
     }
     return {section: [(t, p) for t, p in found if p is not None] for section, found in pictures.items()}
+
+
+def _at_one_site(main: tuple[str, ...]) -> tuple[str, ...]:
+    """At one hospital the c-index is the one within sites."""
+    return tuple(name for name in main if name != "c_index_within_site")
 
 
 def _held(metrics: dict[str, Any]) -> list[str]:

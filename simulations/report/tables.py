@@ -59,6 +59,7 @@ class Table:
     head: list[str]
     rows: list[tuple[str, str, list[Cell]]]  # name, colour or "", cells
     notes: list[tuple[str, str]]
+    groups: list[tuple[str, int]] = field(default_factory=list)  # headings above: name, columns under it
 
 
 def metric_table(metrics: dict[str, Any], place: str, names: list[str]) -> Table:
@@ -81,12 +82,12 @@ def site_table(metrics: dict[str, Any], names: tuple[str, ...]) -> Table:
     notes = Footnotes()
     arms = {arm: scores["sites"] for arm, scores in metrics.get("arms", {}).items() if scores.get("sites")}
     sites = sorted({site for found in arms.values() for site in found})[:SITES_AT_MOST]
-    head = [f"{look(arm).name}, {metric_name(name)}" for name in names for arm in arms]
+    head = [look(arm).name for _ in names for arm in arms]
     rows = [
         (site, "", [notes.cell((found.get(site) or {}).get(name)) for name in names for found in arms.values()])
         for site in sites
     ]
-    return Table(head, rows, notes.lines)
+    return Table(head, rows, notes.lines, [(metric_name(name), len(arms)) for name in names if arms])
 
 
 def comparison_table(metrics: dict[str, Any]) -> Table:
@@ -100,13 +101,17 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
     return Table(["Measured on", "Metric", "Difference (95 % interval)"], rows, notes.lines)
 
 
-def site_rows(metrics: dict[str, Any]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
-    """Classes, modalities, and one row a hospital of the cohort, the unseen hospitals together last."""
+def site_rows(metrics: dict[str, Any], ordered: list[str]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """Classes, modalities, and one row a hospital of the cohort, the unseen hospitals together last.
+
+    Classes come in the study's order where it gives one, else sorted.
+    """
     cohort = metrics.get("cohort", {})
     sites = dict(cohort.get("sites") or {})
     unseen = cohort.get("unseen") or {}
     groups = [*sites.values(), unseen]
-    classes = sorted({str(name) for group in groups for name in group.get("classes") or {}})
+    named = {str(name) for group in groups for name in group.get("classes") or {}}
+    classes = [name for name in ordered if name in named] + sorted(named - set(ordered))
     modalities = list(dict.fromkeys(name for group in groups for name in group.get("modalities") or {}))
     rows = [_site(name, found, classes, modalities) for name, found in sites.items()]
     if unseen.get("patients"):

@@ -6,10 +6,10 @@ that the others do not, and fusion has something to win. The IDH/codel class is 
 nuclei, in the slide. Survival depends on grade, class, age and on what morphology and programme add to the grade.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from simulations.synthetic.hospitals import GRADES, Hospital
 from simulations.synthetic.nuclei import Morphology
@@ -22,9 +22,9 @@ SUBTYPE_OF_GRADE = ((0.18, 0.40, 0.42), (0.30, 0.34, 0.36), (0.76, 0.0, 0.24))
 
 # Mean of each latent by grade, in SD of the patients of one grade. The slide tells G2 from the rest, expression tells
 # G4 from the rest: who knows one of them alone cannot place G3.
-MORPHOLOGY_OF_GRADE = (-1.3, 0.5, 1.0)
-PROGRAMME_OF_GRADE = (-0.85, -0.6, 1.15)
-HOST_OF_GRADE = (-1.3, 0.0, 1.3)
+MORPHOLOGY_OF_GRADE = (-1.2, 0.55, 0.9)
+PROGRAMME_OF_GRADE = (-0.75, -0.6, 1.1)
+HOST_OF_GRADE = (-1.35, 0.0, 1.35)
 
 MEDIAN_MONTHS = 55.0  # of a G3 patient of 50 years
 WEIBULL_SHAPE = 1.2
@@ -105,7 +105,7 @@ def _patient(hospital: Hospital, seed: int, index: int, grade: int) -> Patient:
 
 def _level(latent: float) -> float:
     """Map the latent (SD about 1.4 over a cohort) onto 0 to 1."""
-    return float(ndtr(latent / 1.4))
+    return 0.5 + 0.5 * math.erf(latent / 1.4 / math.sqrt(2))
 
 
 def _survival(log_hazard: float, seeds: np.random.SeedSequence) -> tuple[float, int]:

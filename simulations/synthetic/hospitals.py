@@ -21,7 +21,7 @@ class Hospital:
     grade_mix: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     slides: bool = True
     blood: bool = True
-    missing_share: float = 0.06
+    missing_share: float = 0.04
 
     def __post_init__(self) -> None:
         if len(self.code) != 2 or not (self.code.isascii() and self.code.isalnum()):

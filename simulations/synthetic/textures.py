@@ -37,9 +37,9 @@ def shifted(field: FloatField, rng: np.random.Generator) -> FloatField:
 
 def _filtered(seed: int, *, along: float, across: float, angle: float) -> FloatField:
     """White noise under a Gaussian kernel with the given standard deviations (px) and orientation (radians)."""
-    noise = np.random.default_rng(seed).standard_normal((FIELD, FIELD))
-    fy = np.fft.fftfreq(FIELD)[:, None]
-    fx = np.fft.rfftfreq(FIELD)[None, :]
+    noise = np.random.default_rng(seed).standard_normal((FIELD, FIELD), dtype=np.float32)
+    fy = np.fft.fftfreq(FIELD).astype(np.float32)[:, None]
+    fx = np.fft.rfftfreq(FIELD).astype(np.float32)[None, :]
     u = fx * np.cos(angle) + fy * np.sin(angle)
     v = fy * np.cos(angle) - fx * np.sin(angle)
     kernel = np.exp(-2 * np.pi**2 * ((u * along) ** 2 + (v * across) ** 2))

@@ -7,9 +7,9 @@ import pytest
 from simulations.synthetic import Hospital, write_cohort
 
 SMALL = (
-    Hospital("AA", 4),
-    Hospital("02", 4, (0.5, 0.5, 0.0), slides=False),
-    Hospital("CC", 4, (0.0, 0.25, 0.75), blood=False),
+    Hospital("AA", 3),
+    Hospital("02", 3, (0.5, 0.5, 0.0), slides=False),
+    Hospital("CC", 3, (0.0, 0.25, 0.75), blood=False),
 )
 
 

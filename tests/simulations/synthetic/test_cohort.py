@@ -36,19 +36,20 @@ def test_an_interrupted_cohort_is_completed_and_its_slides_are_kept(
 ) -> None:
     folder = tmp_path / "cohort"
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill_after_two(done: int, _: int) -> None:
         if done == 2:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         write_cohort(folder, seed=3, workers=1, hospitals=hospitals, progress=kill_after_two)
     assert read_marker(folder) is None
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("slides/*.svs")}
     assert len(kept) == 2
-    (folder / "slides" / "TCGA-CC-0004-01Z-00-DX1.svs.part").write_bytes(b"half a slide")
+    last = max(path.name for path in cohort.glob("slides/*.svs"))
+    (folder / "slides" / f"{last}.part").write_bytes(b"half a slide")
 
     seen: list[tuple[int, int]] = []
     write_cohort(folder, seed=3, workers=1, hospitals=hospitals, progress=lambda *step: seen.append(step))

@@ -1,0 +1,176 @@
+"""The whole deployment on this machine: TLS, node keys, gate, three sites, one study; nothing is left running."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import Context, RecordDict
+from safetensors.numpy import load_file
+
+import client.app
+import server.app
+from client.approvals import approve
+from server.submission import read_submittable
+from shared.site import read_site
+from simulations.inline import InlineGrid
+from tests.deploy.conftest import write_hospital
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SITES = {"A": 40, "B": 30, "C": 24}
+BIN = Path(sys.executable).parent
+ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@dataclass
+class Federation:
+    """A running coordinator and its sites."""
+
+    folder: Path
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "coordinator"
+
+    def site_file(self, site: str) -> Path:
+        return self.home / "kits" / site / "site.toml"
+
+    def start(self, name: str, *command: str) -> None:
+        with (self.folder / f"{name}.log").open("wb") as output:
+            self.processes[name] = subprocess.Popen(command, env=ENV, stdout=output, stderr=subprocess.STDOUT)
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+
+def run(*command: str, code: int = 0) -> str:
+    """Run one of our commands to its end; its output, standard error after standard output."""
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def client_of(federation: Federation, site: str, *rest: str) -> list[str]:
+    return [str(BIN / "mmfed-client"), "--site", site, "--config", str(federation.site_file(site)), *rest]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for(text: str, federation: Federation, name: str, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while text not in federation.log(name):
+        assert federation.processes[name].poll() is None, federation.log(name)
+        assert time.monotonic() < until, federation.log(name)
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory, study_file: Path) -> Iterator[Federation]:
+    """Provisioned, prepared, approved by all three sites, and up. Everything is stopped by process id."""
+    found = Federation(tmp_path_factory.mktemp("federation"))
+    address = f"127.0.0.1:{free_port()}"
+    run(str(BIN / "mmfed-server"), "provision", *SITES, "--address", address, "--home", str(found.home))
+    run(str(BIN / "mmfed-server"), "submit", str(study_file), "--check")
+    for seed, (site, patients) in enumerate(SITES.items()):
+        write_hospital(found.site_file(site).parent / "data", patients, seed)
+        run(*client_of(found, site, "approve", str(study_file.with_suffix(".json")), "--yes", "--person", "tester"))
+        run(*client_of(found, site, "prepare"))
+    try:
+        up = ("up", "--home", str(found.home), "--runs", str(found.folder / "runs"))
+        found.start("up", str(BIN / "mmfed-server"), *up)
+        wait_for('"event": "up"', found, "up")
+        for site in SITES:
+            found.start(site, *client_of(found, site))
+        yield found
+    finally:
+        for process in found.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in found.processes.values():
+            process.wait(60)
+
+
+def in_process(federation: Federation, study_file: Path, runs: Path) -> Path:
+    """The same study, apps and feature stores over the in-process Grid; its run folder."""
+    study = read_submittable(study_file)
+    config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
+    nodes = {site: {"site": site, "site-file": str(federation.site_file(site))} for site in SITES}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        context = Context(
+            run_id=7, node_id=1, node_config={}, state=RecordDict(), run_config={**config, "runs": str(runs)}, series_id=1
+        )
+        server.app.app(grid=InlineGrid(client.app.app, nodes, config), context=context)
+    finally:
+        torch.set_num_threads(before)
+    return runs / f"{study.name}-7"
+
+
+def test_a_submitted_study_trains_to_the_weights_of_the_simulation(
+    federation: Federation, study_file: Path, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    said = run(str(BIN / "mmfed-server"), "submit", str(study_file), "--wait", "--home", str(federation.home))
+    (federation.folder / "submit.txt").write_text(f"{time.monotonic() - started:.1f} s\n{said}")
+    folder = Path(said.strip().splitlines()[-1].split("completed: ")[1])
+
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["refused"] == {}
+    assert [sorted(one["sites"]) for one in metrics["arms"]["federated"]["rounds"]] == [["A", "B", "C"]] * 2
+    deployed = load_file(folder / "model.safetensors")
+    simulated = load_file(in_process(federation, study_file, tmp_path) / "model.safetensors")
+    assert deployed.keys() == simulated.keys()
+    for name, array in deployed.items():
+        np.testing.assert_array_equal(array, simulated[name], err_msg=name, strict=True)
+
+    status = run(str(BIN / "mmfed-server"), "status", "--home", str(federation.home))
+    assert "finished:completed" in status
+    assert all(f"site {site}: online" in status for site in SITES)
+
+
+def test_a_study_that_two_sites_have_not_approved_is_refused_by_them(federation: Federation, tmp_path: Path) -> None:
+    from tests.deploy.conftest import STUDY
+
+    other = tmp_path / "other.toml"
+    other.write_text(STUDY.replace('name = "loopback"', 'name = "other"\nseed = 1'))
+    approve(read_site(federation.site_file("A")), read_submittable(other), person="tester")
+
+    said = run(str(BIN / "mmfed-server"), "submit", str(other), "--wait", "--home", str(federation.home), code=1)
+
+    assert "B: NOT_APPROVED; C: NOT_APPROVED" in said
+    assert "finished:failed" in said
+
+
+def test_everything_stops_and_nothing_is_left(federation: Federation) -> None:
+    for site in SITES:
+        federation.processes[site].send_signal(signal.SIGTERM)
+    for site in SITES:
+        federation.processes[site].wait(60)
+    assert "stopped" in run(str(BIN / "mmfed-server"), "stop", "--home", str(federation.home))
+    assert federation.processes["up"].wait(60) == 0
+
+    until, left = time.monotonic() + 30, ["?"]
+    while left and time.monotonic() < until:
+        left = [line for line in commands() if str(federation.folder) in line or str(federation.home) in line]
+        time.sleep(0.5)
+    assert left == []
+
+
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
