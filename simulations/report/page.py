@@ -16,18 +16,17 @@ from simulations.report.score_figures import (
     signal_figure,
     sites_figure,
 )
+from simulations.report.sentences import headline, held_branches, left_out_in_turn, ranking, trained
 from simulations.report.tables import comparison_table, metric_table, site_rows, site_table
 from simulations.report.words import (
     METRICS,
     PLACES,
-    headline,
     joined,
     look,
     main_metrics,
     metric_name,
     number,
     place_name,
-    ranking,
     shown_place,
     spread,
     task_kind,
@@ -67,7 +66,7 @@ def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) ->
         "title": title,
         "key": key,
         "ranking": ranking(metrics),
-        "trained": _trained(metrics, study),
+        "trained": trained(metrics, study),
         "tiles": _tiles(metrics),
         "survival": task_kind(metrics) == "survival",
         "classes": classes,
@@ -81,43 +80,18 @@ def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) ->
         "lower": joined([metric_name(name) for name in METRICS if name in LOWER_IS_BETTER]),
         "synthetic": metrics.get("synthetic") or [],
         "notes": metrics.get("notes") or [],
-        "privacy": metrics.get("privacy") or {},
+        "in_turn": left_out_in_turn(metrics),
+        "privacy": {site: v for site, v in (metrics.get("privacy") or {}).items() if v.get("mode") != "off"},
         "protocol": metrics.get("protocol") or {},
         "software": metrics.get("software") or {},
         "timing": metrics.get("timing") or {},
         "seed": metrics.get("seed"),
         "command": metrics.get("command", ""),
-        "held": _held(metrics),
+        "held": held_branches(metrics),
         "study_toml": study_toml,
         "number": number,
         "look": look,
     }
-
-
-def _trained(metrics: dict[str, Any], study: dict[str, Any]) -> str:
-    """What was trained, on whom and how, in one paragraph."""
-    described, cohort = metrics.get("study", {}), metrics.get("cohort", {})
-    sites, unseen = cohort.get("sites") or {}, cohort.get("unseen") or {}
-    used = list(study.get("modalities", {}))
-    task = study.get("task", {})
-    target = (
-        f"{task['column']}" if "column" in task else "survival" if task_kind(metrics) == "survival" else "the class"
-    )
-    size = f" with {described['parameters']:,} parameters" if described.get("parameters") else ""
-    text = f"The model {described.get('architecture', '')}{size}"
-    text += f", reading {joined(used)}," if used else ""
-    text += f" was trained to predict {target}"
-    rounds = study.get("training", {}).get("rounds")
-    text += f" in {rounds} rounds" if rounds else ""
-    patients = sum(site.get("patients", 0) for site in sites.values())
-    train = sum(site.get("train", 0) for site in sites.values())
-    if sites:
-        text += f" by {len(sites)} hospitals with {patients} patients, {train} of them for training"
-    if unseen.get("patients"):
-        count = unseen.get("sites")
-        count = len(count) if isinstance(count, list | dict) else count
-        text += f". A further {unseen['patients']} patients of {count or 'other'} hospitals were never trained on"
-    return text + "."
 
 
 def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
@@ -176,19 +150,3 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
 def _at_one_site(main: tuple[str, ...]) -> tuple[str, ...]:
     """At one hospital the c-index is the one within sites."""
     return tuple(name for name in main if name != "c_index_within_site")
-
-
-def _held(metrics: dict[str, Any]) -> list[str]:
-    """One sentence an arm and branch that kept its arrays in some rounds."""
-    sentences = []
-    for arm, scores in metrics.get("arms", {}).items():
-        counts: dict[str, int] = {}
-        for record in scores.get("rounds") or []:
-            for branch in record.get("held") or []:
-                counts[branch] = counts.get(branch, 0) + 1
-        for branch, count in counts.items():
-            plural = "round" if count == 1 else "rounds"
-            sentences.append(
-                f"{look(arm).name}: too few hospitals had {branch} in {count} {plural}; that branch kept its weights."
-            )
-    return sentences

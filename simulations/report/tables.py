@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulations.report.sentences import hospitals, left_out_in_turn
 from simulations.report.words import DASH, baseline_name, look, metric_name, number, place_name, spread
 
 __all__ = ["Cell", "Footnotes", "Table", "comparison_table", "metric_table", "site_rows", "site_table"]
@@ -114,10 +115,8 @@ def site_rows(metrics: dict[str, Any], ordered: list[str]) -> tuple[list[str], l
     classes = [name for name in ordered if name in named] + sorted(named - set(ordered))
     modalities = list(dict.fromkeys(name for group in groups for name in group.get("modalities") or {}))
     rows = [_site(name, found, classes, modalities) for name, found in sites.items()]
-    if unseen.get("patients"):
-        count = unseen.get("sites")
-        count = len(count) if isinstance(count, list | dict) else count
-        label = f"Unseen ({count} hospitals)" if count else "Unseen"
+    if unseen.get("patients") and not left_out_in_turn(metrics):
+        label = f"Unseen ({hospitals(unseen.get('sites'))})"
         rows.append({**_site(label, unseen, classes, modalities), "unseen": True})
     return classes, modalities, rows
 

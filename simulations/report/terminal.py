@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from simulations.report.sentences import headline
 from simulations.report.words import (
     DASH,
     PLACES,
     baseline_name,
-    headline,
     look,
     main_metrics,
     metric_name,

@@ -1,9 +1,9 @@
-"""Names, colours and sentences of the report: one place, so that table, figure and terminal agree."""
+"""Names, colours and figures of the report: one place, so that table, figure and terminal agree."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from shared.metrics import LOWER_IS_BETTER, MAIN, Kind
+from shared.metrics import MAIN, Kind
 
 __all__ = [
     "FLOOR",
@@ -11,17 +11,16 @@ __all__ = [
     "PLACES",
     "Look",
     "baseline_name",
-    "headline",
     "joined",
     "look",
     "main_metrics",
     "metric_name",
     "number",
     "place_name",
-    "ranking",
     "shown_place",
     "spread",
     "task_kind",
+    "value_of",
 ]
 
 DASH = "–"
@@ -138,63 +137,11 @@ def main_metrics(metrics: dict[str, Any]) -> tuple[str, ...]:
 def shown_place(metrics: dict[str, Any]) -> str:
     """Where the key result is read: unseen hospitals if any score is there, else the mean over own sites."""
     main = main_metrics(metrics)[0]
-    unseen = [_value(arm, "unseen", main) for arm in metrics.get("arms", {}).values()]
+    unseen = [value_of(arm, "unseen", main) for arm in metrics.get("arms", {}).values()]
     return "unseen" if any(v is not None for v in unseen) else "own_site_mean"
 
 
-def _value(scores: dict[str, Any], place: str, metric: str) -> float | None:
+def value_of(scores: dict[str, Any], place: str, metric: str) -> float | None:
+    """An arm's or a floor's value of `metric` at `place`; None when it is null or was not measured."""
     found = ((scores.get(place) or {}).get(metric) or {}).get("value")
     return None if found is None else float(found)
-
-
-def headline(metrics: dict[str, Any]) -> tuple[str, str]:
-    """The key result as a title of a few words and one or two plain sentences."""
-    main, place = main_metrics(metrics)[0], shown_place(metrics)
-    arms = metrics.get("arms", {})
-    values = {arm: found for arm, scores in arms.items() if (found := _value(scores, place, main)) is not None}
-    whom = (
-        "patients of hospitals that never took part" if place == "unseen" else "held-out patients of its own hospitals"
-    )
-    name = metric_name(main)
-    if "federated" not in values:
-        best = [f"{look(arm).name.lower()} {number(value)}" for arm, value in values.items()]
-        return "Results", f"{name} on {whom}: {joined(best)}." if best else f"{name} could not be computed on {whom}."
-    text = f"On {whom}, the federated model reaches {name} {number(values['federated'])}"
-    title = "What the federated model reaches"
-    if "local" in values:
-        text += f"; a hospital's own model reaches {number(values['local'])} on average"
-        title, difference = _verdict(metrics, main, place)
-        text += difference
-    text += "."
-    if "pooled" in values:
-        text += f" Pooling all patients in one place, which needs no federation, reaches {number(values['pooled'])}."
-    return title, text
-
-
-def _verdict(metrics: dict[str, Any], metric: str, place: str) -> tuple[str, str]:
-    for found in metrics.get("comparisons", []):
-        if (found["a"], found["b"], found["where"], found["metric"]) != ("federated", "local", place, metric):
-            continue
-        if found.get("low") is None or found.get("high") is None:
-            break
-        sign = -1 if metric in LOWER_IS_BETTER else 1
-        bounds = sorted((sign * found["low"], sign * found["high"]))
-        title = "No clear difference between training together and alone"
-        title = "Training together helped" if bounds[0] > 0 else title
-        title = "Training together did worse than training alone" if bounds[1] < 0 else title
-        return title, f", a difference of {number(found['difference'])} (95 % interval {spread(found)})"
-    return "Federated beside local training", ""
-
-
-def ranking(metrics: dict[str, Any]) -> str:
-    """One sentence that says which arm or floor is highest where the key result is read."""
-    main, place = main_metrics(metrics)[0], shown_place(metrics)
-    scores = {look(arm).name: _value(found, place, main) for arm, found in metrics.get("arms", {}).items()}
-    for name, found in metrics.get("baselines", {}).items():
-        scores[baseline_name(name)] = _value(found, place, main)
-    known = {name: value for name, value in scores.items() if value is not None}
-    if len(known) < 2:
-        return ""
-    order = sorted(known, key=lambda name: -known[name])
-    listed = [f"{name} {number(known[name])}" for name in order]
-    return f"In order of {metric_name(main)} ({place_name(place).lower()}): {', '.join(listed)}."

@@ -113,7 +113,12 @@ def in_process(federation: Federation, study_file: Path, runs: Path) -> Path:
     torch.set_num_threads(1)
     try:
         context = Context(
-            run_id=7, node_id=1, node_config={}, state=RecordDict(), run_config={**config, "runs": str(runs)}, series_id=1
+            run_id=7,
+            node_id=1,
+            node_config={},
+            state=RecordDict(),
+            run_config={**config, "runs": str(runs)},
+            series_id=1,
         )
         server.app.app(grid=InlineGrid(client.app.app, nodes, config), context=context)
     finally:

