@@ -147,15 +147,16 @@ def prepare(
     What could not be used stands, with its reason, in the state folder's prepare-report.csv; the exit code is then 3.
     """
     from client.approvals import approved_studies
-    from client.prepare import PrepareSettings
-    from client.prepare import prepare as make
-    from client.progress import shown_progress
     from shared.study_file import read_resolved
 
     site = context.obj.read()
     studies = approved_studies(site) if study is None else (read_resolved(study),)
     if not studies:
         raise BadInput(f"expected an approved study at site {site.id}, got none; approve one, or name it with --study")
+    from client.prepare import PrepareSettings  # imports torchvision, for which no error should wait
+    from client.prepare import prepare as make
+    from client.progress import shown_progress
+
     left_out = 0
     for settings in {s.digest: s for s in map(PrepareSettings.of, studies)}.values():
         with shown_progress(site.id) as progress:

@@ -69,7 +69,7 @@ def _leaves(study: Study, site: Site) -> Iterator[str]:
 def _duration(study: Study) -> list[str]:
     training, wait = study.training, study.federation.deadline_s
     return [
-        f"{training.rounds} rounds of {training.local_epochs} passes over the patients, and two more messages",
+        f"{training.rounds} rounds of {training.local_epochs} pass(es) over the patients, and two more messages",
         f"a round waits at most {wait:g} s for this site",
         "until the approval is revoked, the study may be submitted again",
     ]

@@ -27,6 +27,7 @@ app = typer.Typer(
 Home = Annotated[Path, typer.Option(help="The coordinator's folder, made by `provision`.")]
 RunId = Annotated[int, typer.Argument(help="A run id, as `submit` and `status` print it.")]
 HOME = Path("coordinator")
+STANDARD_ERROR = 2
 
 
 def main() -> None:
@@ -166,7 +167,7 @@ def _follow(link: SuperLink, run_id: int) -> None:
     """Show the run's log until it has ended; WorkFailed when it did not complete."""
     command, env = link.log_command(run_id, follow=True)
     try:
-        subprocess.run(command, env=env)
+        subprocess.run(command, env=env, stdout=STANDARD_ERROR)
         while not (state := link.run(run_id))["status"].startswith("finished"):
             time.sleep(3)
     except KeyboardInterrupt as exc:

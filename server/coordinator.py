@@ -127,6 +127,10 @@ class SuperLink:
                 "is `mmfed-server up` running?"
             )
         answer: dict[str, Any] = json.loads(done.stdout[start:])
+        if not answer["success"]:
+            answer["error-message"] = _sentence(answer["error-message"])
+            if "SuperLink is unavailable" in answer["error-message"]:
+                raise LinkError(f"expected a SuperLink at {self.address}, got none; is `mmfed-server up` running?")
         return answer
 
     def _environment(self) -> dict[str, str]:
@@ -140,3 +144,9 @@ class SuperLink:
             encoding="utf-8",
         )
         return env
+
+
+def _sentence(text: str) -> str:
+    """What Flower says in several lines, without the line that names the connection."""
+    lines = [line.strip() for line in text.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("Using SuperLink"))

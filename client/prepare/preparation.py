@@ -19,7 +19,7 @@ from client.prepare.report import PrepareReport
 from client.prepare.settings import PrepareSettings
 from client.prepare.slide_folder import Bags, Progress, prepare_slides
 from shared.cohort.store import Manifest, StoredFile, finish_store
-from shared.cohort.store_files import Table, write_patients, write_table
+from shared.cohort.store_files import Table, remove_drafts, write_patients, write_table
 from shared.digests import sha256_file
 from shared.errors import CohortError, EncoderError
 from shared.site import Site
@@ -73,6 +73,7 @@ def prepare(
     else:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "manifest.json").unlink(missing_ok=True)
+        remove_drafts(folder)
         report = PrepareReport(folder)
         try:
             _build(site, settings, report, inputs, hashes, weights_file, progress or _silent)
@@ -108,7 +109,9 @@ def _build(
     for key, case_id in roster.table.loc[~kept, ["key", "case_id"]].itertuples(index=False):
         report.add("clinical.tsv", "left out", "no modality of the study", key=key, case_id=case_id)
     if not kept.any():
-        raise CohortError(f"{site.data}: expected a patient with a modality of the study, got none; run `check`")
+        raise CohortError(
+            f"{site.data}: expected at least one patient with a modality of the study, got none; run `check`"
+        )
     patients = pd.concat([roster.table, absent.add_prefix("absent_")], axis=1)[kept]
     files = _write(report.store, patients, content, kept)
     manifest = Manifest(

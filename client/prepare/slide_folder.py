@@ -14,7 +14,7 @@ from client.prepare.fingerprint import FileHashes
 from client.prepare.patients import Roster
 from client.prepare.report import PrepareReport
 from client.prepare.slides import encode_slide, is_encoded
-from shared.cohort.store_files import read_bag_attributes
+from shared.cohort.store_files import read_bag_attributes, remove_drafts
 from shared.cohort.tables import SLIDE_SUFFIXES, read_slides
 from shared.errors import SlideError
 from shared.site import Site
@@ -69,6 +69,7 @@ def prepare_slides(
     A slide that cannot be used is recorded and the others go on. The features do not depend on the number of workers.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder)
     jobs = _jobs(site, roster, folder, hashes, report)
 
     def work(job: SlideJob) -> Outcome:

@@ -26,6 +26,7 @@ __all__ = [
     "read_bag_attributes",
     "read_patients",
     "read_table",
+    "remove_drafts",
     "replacing",
     "site_salt",
     "write_bag",
@@ -81,6 +82,20 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Delete the temporary files in `folder` whose processes are gone: what a killed one leaves behind."""
+    for draft in folder.glob(".*.tmp"):
+        process = draft.name.split(".")[-2]
+        if not process.isdigit():
+            continue
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            draft.unlink(missing_ok=True)
+        except PermissionError:  # alive, another user's
+            continue
 
 
 def write_table(path: Path, table: Table) -> None:

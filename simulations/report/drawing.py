@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from io import StringIO
 from typing import Any
 
@@ -80,13 +81,14 @@ def legend_above(axes: Axes, columns: int) -> None:
 def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     """Inline SVG with `alt` as its accessible name; `name` keeps the ids of two pictures apart."""
     buffer = StringIO()
+    prefix = "f" + sha256(name.encode()).hexdigest()[:10]  # a name may hold anything a cohort does
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'id="([^"]*)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'href="#([^"]*)"', rf'href="#{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r'id="([^"]*)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'href="#([^"]*)"', rf'href="#{prefix}-\1"', text)
+    text = re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}-\1)", text)
     text = re.sub(r"font-family: [^;\"]*;?", "", text)
     text = re.sub(r"font: ([^;\"]*?)(px|pt) [^;\"]*", r"font-size: \1\2", text)
     opening = text[: text.index(">") + 1]

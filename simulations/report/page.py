@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from shared.metrics import LOWER_IS_BETTER
@@ -47,7 +47,6 @@ def render_report(metrics: dict[str, Any], study_toml: str) -> str:
     environment = Environment(
         loader=PackageLoader("simulations.report", "."),
         autoescape=True,
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -75,7 +75,8 @@ def headline(metrics: dict[str, Any]) -> tuple[str, str]:
     own = _values(metrics, main, "own_site_mean") if place == "unseen" else {}
     if {"federated", "local"} <= own.keys():
         _, difference = _verdict(metrics, main, "own_site_mean")
-        text += f" On {WHOM['own_site_mean']}, federated {number(own['federated'])}, local {number(own['local'])}{difference}."
+        both = f"federated {number(own['federated'])}, local {number(own['local'])}"
+        text += f" On {WHOM['own_site_mean']}, {both}{difference}."
     if "pooled" in values:
         whose = "" if place == "own_site_mean" else " on the unseen patients"
         text += f" Pooling all training patients in one place reaches {number(values['pooled'])}{whose}."

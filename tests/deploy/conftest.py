@@ -32,7 +32,7 @@ genes = "panel"
 rounds = 2
 batch_size = 8
 [federation]
-deadline_s = 240
+deadline_s = 600
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 from client.prepare import PrepareSettings, prepare, slide_folder, store_folder
 from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, EncoderError
-from shared.site import Site
+from shared.site import Site, read_site
 from shared.study import Slides
 
 SETTINGS = PrepareSettings(
@@ -131,12 +131,12 @@ def test_a_killed_run_goes_on_and_ends_the_same(site, monkeypatch):
     folder = store_folder(site, SETTINGS)
     with pytest.raises(CohortError, match="expected a finished feature store"):
         FeatureStore.open(folder)
-    kept = {path.name for path in (folder / "slides").iterdir()}
-    assert "b.h5" not in kept
+    assert {path.name for path in (folder / "slides").iterdir()} == {"a.h5"}
+    (folder / ".patients.csv.999999999.tmp").write_text("what a killed process leaves behind")
     monkeypatch.setattr(slide_folder, "encode_slide", lambda *a: (calls.append(a[0].name), encode(*a))[1])
     calls.clear()
     prepare(site, SETTINGS)
-    assert {"a.h5"} & kept == {"a.h5"} - {name.replace("svs", "h5") for name in calls}
+    assert sorted(calls) == ["b.svs", "broken.svs"]
     assert contents(folder) == undisturbed
 
 
@@ -149,8 +149,6 @@ def test_the_bytes_do_not_depend_on_run_or_workers(site, workers):
     os.utime(site.data / "blood.csv", (0, 0))
     file = site.data.parent / "site.toml"
     file.write_text(file.read_text() + f"[compute]\nworkers = {workers}\n")
-    from shared.site import read_site
-
     assert contents(prepare(read_site(file), SETTINGS).store) == first
 
 
@@ -205,6 +203,8 @@ def test_other_weights_than_the_studys_are_refused(site):
 
 def test_a_site_without_any_usable_patient_is_refused(make_site):
     site = make_site({"clinical.tsv": "case_id\tage_at_diagnosis\nP1\t\n"})
-    with pytest.raises(CohortError, match="expected a patient with a modality of the study, got none; run `check`"):
+    with pytest.raises(
+        CohortError, match="expected at least one patient with a modality of the study, got none; run `check`"
+    ):
         prepare(site, TABLES)
     assert "P1" in (site.state / "prepare-report.csv").read_text()

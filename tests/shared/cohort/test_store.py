@@ -1,3 +1,4 @@
+import os
 import stat
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from shared.cohort.store_files import (
     read_bag,
     read_bag_attributes,
     read_table,
+    remove_drafts,
     replacing,
     site_salt,
     write_bag,
@@ -133,6 +135,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         _ = 1 / 0
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_drafts_of_dead_processes_are_removed(tmp_path):
+    living, dead = (tmp_path / f".s1.h5.{process}.tmp" for process in (os.getpid(), 999_999_999))
+    living.touch()
+    dead.touch()
+    remove_drafts(tmp_path)
+    assert list(tmp_path.iterdir()) == [living]
 
 
 def test_only_finished_bags_have_attributes(tmp_path):
