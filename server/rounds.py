@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from server.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from server.exchange import Wave, exchange, online_sites
 from server.handshake import Members, parse_greeting
-from server.strategies import PerBranch
+from server.strategies.per_branch import PerBranch, branch_weights
 from server.updates import Updates, check_evaluation, check_update, parse_evaluation
 from shared.digests import sha256_bytes
 from shared.errors import QuorumError
@@ -124,7 +124,7 @@ class _Loop:
             online = online_sites(self.grid)
             self._greet(online)
             nodes = {site: node for site, node in online.items() if site in self.members.greetings}
-            with Updates() as updates:
+            with self.strategy.collect(self.state.arrays, nodes, self._last_record()) as updates:
                 wave = self._train_wave(round_, attempt, nodes, updates)
                 if len(updates) >= self.study.federation.quorum:
                     arrays, kept = self.strategy.aggregate(round_, self.state.arrays, updates)
@@ -135,6 +135,9 @@ class _Loop:
             f"{ATTEMPTS} attempts ({'; '.join(f'{s}: {r}' for s, r in sorted(wave.missing.items()))}); the run can be "
             "resumed from its last checkpoint"
         )
+
+    def _last_record(self) -> dict[str, Any] | None:
+        return self.state.rounds[-1] if self.state.rounds else None
 
     def finish(self) -> Finished:
         """The closing wave: every member scores the final model."""
@@ -159,7 +162,7 @@ class _Loop:
         new = {s: n for s, n in online.items() if s not in self.members.greetings and s not in self.members.refused}
         if not new:
             return
-        order = Order(self.study.digest)
+        order = Order(self.state.digest)
         wave = exchange(
             self.grid,
             new,
@@ -183,7 +186,7 @@ class _Loop:
             if held not in made:
                 arrays = {n: a for n, a in self.state.arrays.items() if branch_of(n) in held | {"fusion"}}
                 made[held] = Order(
-                    self.study.digest, arrays, gene_statistics=statistics, gene_stats_sha256=sha, **fields
+                    self.state.digest, arrays, gene_statistics=statistics, gene_stats_sha256=sha, **fields
                 )
         return {site: made[self.members.held(site)] for site in nodes}
 
@@ -235,6 +238,7 @@ def _record(
         "round": round_,
         "loss": sum(r.loss_sum for r in replies) / (patients * epochs),
         "sites": sites,
+        "patients": {branch: sum(weights) for branch, weights in branch_weights(replies).items()},
         "kept": kept,
         "missing": dict(missing),
         "received_model": reduce(Statistics.merge, statistics).result() if statistics else {},

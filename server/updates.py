@@ -2,18 +2,18 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from flwr.app import Message
 
 from server.exchange import Rejected
+from server.strategies.mean import RunningMean
 from shared.errors import WorkFailed
 from shared.messages import EvaluateReply, Statistic, TrainReply, branch_of
 from shared.metrics import Statistics
@@ -22,22 +22,41 @@ from shared.weights import Arrays
 __all__ = ["Updates", "check_evaluation", "check_update", "parse_evaluation"]
 
 MAX_GROWTH = 100.0  # an honest round never multiplies the model's norm by this
-MEMORY = 256 * 2**20  # bytes of updates kept in memory a round; the rest waits on disk
+MEMORY = 64 * 2**20  # bytes of updates kept in memory a round; the rest waits on disk
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """One site's update: in memory, or the file it waits in."""
+class Stored(Mapping[str, NDArray[np.generic]]):
+    """Arrays in a folder, one file each, read when they are asked for."""
 
-    reply: TrainReply
-    file: Path | None
+    def __init__(self, folder: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        folder.mkdir()
+        self._files = {name: folder / f"{number}.npy" for number, name in enumerate(arrays)}
+        for name, file in self._files.items():
+            np.save(file, arrays[name])
+
+    def __getitem__(self, name: str) -> NDArray[np.generic]:
+        array: NDArray[np.generic] = np.load(self._files[name])
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 class Updates:
-    """Updates of one round. Iteration is by site name, so that sums do not depend on who answered first."""
+    """Updates of one round, taken in by site name, so that sums do not depend on who answered first.
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
+    With a `running` mean each update is added as soon as all sites before it were, and then let go. Otherwise, and
+    for a site that answers out of turn, it waits: in memory up to MEMORY bytes, beyond that on disk.
+    """
+
+    def __init__(self, sites: Iterable[str] = (), running: RunningMean | None = None) -> None:
+        self.running = running
+        self._turn = sorted(sites)  # sites that are still to be added to the running mean
+        self._replies: dict[str, TrainReply] = {}
+        self._held: dict[str, Mapping[str, NDArray[np.generic]]] = {}
         self._bytes = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -45,35 +64,41 @@ class Updates:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._held.clear()
         if self._folder is not None:
             self._folder.cleanup()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._replies)
 
     def add(self, reply: TrainReply) -> None:
-        """Keep one accepted update."""
+        """Take in one accepted update; its arrays may change once this returns."""
+        self._replies[reply.site] = replace(reply, arrays={})
+        if self.running is not None and self._turn[:1] == [reply.site]:
+            self.running.add(reply.patients, reply.arrays)
+            del self._turn[0]
+            return
         size = sum(array.nbytes for array in reply.arrays.values())
         if self._bytes + size <= MEMORY:
             self._bytes += size
-            self._waiting[reply.site] = Waiting(reply, None)
-            return
+            self._held[reply.site] = {name: array.copy() for name, array in reply.arrays.items()}
+        else:
+            self._held[reply.site] = self._on_disk(reply)
+
+    def _on_disk(self, reply: TrainReply) -> "Stored":
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="mmfed-round-")
-        file = Path(self._folder.name) / f"{reply.site}.safetensors"
-        save_file(dict(reply.arrays), file)
-        self._waiting[reply.site] = Waiting(replace(reply, arrays={}), file)
+        return Stored(Path(self._folder.name) / reply.site, reply.arrays)
 
     @property
     def replies(self) -> list[TrainReply]:
         """Everything but the arrays, in site order."""
-        return [self._waiting[site].reply for site in sorted(self._waiting)]
+        return [self._replies[site] for site in sorted(self._replies)]
 
-    def arrays(self) -> Iterator[tuple[TrainReply, Mapping[str, NDArray[np.generic]]]]:
-        """Each site's reply and arrays, one site in memory at a time."""
-        for site in sorted(self._waiting):
-            waiting = self._waiting[site]
-            yield waiting.reply, waiting.reply.arrays if waiting.file is None else load_file(waiting.file)
+    def waiting(self) -> Iterator[tuple[TrainReply, Mapping[str, NDArray[np.generic]]]]:
+        """Reply and arrays of every update that was not added to the running mean yet, in site order."""
+        for site in sorted(self._held):
+            yield self._replies[site], self._held[site]
 
 
 def check_update(reply: TrainReply, site: str, round_: int, held: frozenset[str], current: Arrays) -> TrainReply:

@@ -36,7 +36,10 @@ class LiveArray(Array):
 
 def to_record(arrays: Mapping[str, NDArray[np.generic]]) -> ArrayRecord:
     """An ArrayRecord that refers to `arrays`."""
-    return ArrayRecord({name: LiveArray(array) for name, array in arrays.items()})
+    record = ArrayRecord()  # its constructor would copy every array through bytes
+    for name, array in arrays.items():
+        record[name] = LiveArray(array)
+    return record
 
 
 def from_record(record: ArrayRecord) -> dict[str, NDArray[np.generic]]:

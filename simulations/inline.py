@@ -17,7 +17,7 @@ FIRST_NODE = 100
 class InlineGrid(Grid):
     """A Grid whose nodes are function calls.
 
-    A message is delivered when its reply is pulled, so that one reply exists at a time. Arrays go by reference
+    A message is delivered when its reply is pulled. Arrays go by reference, so a reply is good until the next is pulled
     (shared/arrays.py). Never run two of these at once in one process: Flower's TaskIdentity is global.
 
     Parameters
