@@ -72,4 +72,3 @@ def _open(message: Message, context: Context) -> tuple[Order, Session]:
     if session.site.id != context.node_config.get("site"):
         raise Refused("SITE_MISMATCH", "expected the site file of this node, got another site's; start with --site")
     return order, session
-

@@ -28,7 +28,7 @@ def predict(model: nn.Module, patients: Patients, study: Study) -> NDArray[np.fl
     with torch.no_grad():
         parts = [
             task.scores(model(patients.batch(rows.numpy()).to(device))).cpu().double().numpy()
-            for rows in torch.arange(len(patients)).split(BATCH)
+            for rows in torch.split(torch.arange(len(patients)), BATCH)
         ]
     return np.concatenate(parts)
 

@@ -59,7 +59,7 @@ def train_round(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         for _ in range(settings.local_epochs):
-            for index in torch.randperm(len(patients), generator=generator).split(size):
+            for index in torch.split(torch.randperm(len(patients), generator=generator), size):
                 batch = patients.batch(
                     index.numpy(), generator=generator, modality_dropout=settings.modality_dropout
                 ).to(device)

@@ -1,4 +1,4 @@
-"""What a site does for one order: greet, train, or evaluate. One function each, so that another process can take over."""
+"""What a site does for one order: greet, train, or evaluate; one function each, which another process can take over."""
 
 import numpy as np
 

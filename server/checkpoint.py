@@ -41,9 +41,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     tensors |= {f"strategy/{name}": array for name, array in checkpoint.strategy.items()}
     if checkpoint.gene_statistics is not None:
         tensors["gene_statistics"] = checkpoint.gene_statistics
-    plain = asdict(
-        Checkpoint(**{**checkpoint.__dict__, "arrays": {}, "strategy": {}, "gene_statistics": None})
-    )
+    plain = asdict(Checkpoint(**{**checkpoint.__dict__, "arrays": {}, "strategy": {}, "gene_statistics": None}))
     for name in ("arrays", "strategy", "gene_statistics"):
         del plain[name]
     header = {"schema": str(SCHEMA), "state": json.dumps(plain)}
@@ -73,12 +71,14 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
     with safe_open(path, framework="np") as file:
         header = file.metadata()
         if header.get("schema") != str(SCHEMA):
-            raise WorkFailed(f"{path}: expected checkpoint schema {SCHEMA}, got {header.get('schema')}; start a new run")
+            raise WorkFailed(
+                f"{path}: expected checkpoint schema {SCHEMA}, got {header.get('schema')}; start a new run"
+            )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     state = json.loads(header["state"])
     if state["digest"] != digest:
         raise WorkFailed(
-            f"{path}: expected a checkpoint of study {digest[:12]}, got one of {state['digest'][:12]}; use another folder"
+            f"{path}: expected a checkpoint of study {digest[:12]}, got {state['digest'][:12]}; use another folder"
         )
     return Checkpoint(
         **state,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 import httpx
@@ -64,14 +65,14 @@ def exchange(
         answered = 0
         for message_id, site in list(pending.items()):
             # one at a time, so that no more than one reply is held besides those already accepted
-            replies = _retried(lambda message_id=message_id: list(grid.pull_messages([message_id])))
+            replies = _retried(partial(_pull, grid, message_id))
             if not replies:
                 continue
             answered += 1
             del pending[message_id]
             _take(wave, site, replies[0], accept)
         if time.monotonic() > until:
-            wave.missing |= {site: "no reply before the deadline" for site in pending.values()}
+            wave.missing |= dict.fromkeys(pending.values(), "no reply before the deadline")
             break
         if pending and not answered:
             time.sleep(poll_s)
@@ -88,7 +89,7 @@ def _send(
     pending: dict[str, str] = {}
     for site, order in orders.items():
         message = Message(contents[id(order)], nodes[site], message_type, group_id=str(order.round))
-        ids = _retried(lambda message=message: list(grid.push_messages([message])))
+        ids = _retried(partial(_push, grid, message))
         if ids and ids[0]:
             pending[ids[0]] = site
         else:  # too large, or malformed: Flower logs it and returns nothing
@@ -104,6 +105,14 @@ def _take(wave: Wave[T], site: str, reply: Message, accept: Callable[[str, Messa
         wave.accepted[site] = accept(site, reply)
     except (Rejected, Malformed) as exc:
         wave.missing[site] = str(exc)
+
+
+def _pull(grid: Grid, message_id: str) -> list[Message]:
+    return list(grid.pull_messages([message_id]))
+
+
+def _push(grid: Grid, message: Message) -> list[str]:
+    return list(grid.push_messages([message]))
 
 
 def _retried(call: Callable[[], T]) -> T:

@@ -95,6 +95,11 @@ def _values(statistics: Statistics) -> dict[str, Any]:
     """Each metric as a V of the contract; without patients there is no interval."""
     common = {"low": None, "high": None, "sd": None, "n": statistics.n, "events": statistics.events}
     return {
-        name: {"value": value, **common, "from": "statistics", "reason": None if value is not None else "too few counts"}
+        name: {
+            "value": value,
+            **common,
+            "from": "statistics",
+            "reason": None if value is not None else "too few counts",
+        }
         for name, value in statistics.result().items()
     }

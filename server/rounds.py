@@ -54,7 +54,12 @@ def learning_rate(study: Study, round_: int) -> float:
 
 
 def run_rounds(
-    grid: Grid, study: Study, folder: Path, *, poll_s: float = 0.5, on_round: Callable[[dict[str, Any]], None] | None = None
+    grid: Grid,
+    study: Study,
+    folder: Path,
+    *,
+    poll_s: float = 0.5,
+    on_round: Callable[[dict[str, Any]], None] | None = None,
 ) -> Finished:
     """Train `study` with the sites behind `grid`; goes on from the checkpoint in `folder` if there is one.
 
@@ -106,7 +111,9 @@ class _Loop:
             if len(online) >= registered or (len(online) >= quorum and waited > GATHERING_S):
                 break
             if time.monotonic() > deadline:
-                raise QuorumError(f"expected {quorum} sites online, got {len(online)}; start `mmfed-client` at the others")
+                raise QuorumError(
+                    f"expected {quorum} sites online, got {len(online)}; start `mmfed-client` at the others"
+                )
             time.sleep(self.poll_s)
         self._greet(online)
         if self.state.round == 0:  # later members join with the statistics of the first handshake
@@ -154,7 +161,12 @@ class _Loop:
         )
         state = self.state
         return Finished(
-            state.arrays, state.gene_statistics, state.rounds, wave.accepted, self.members.refused, self.members.greetings
+            state.arrays,
+            state.gene_statistics,
+            state.rounds,
+            wave.accepted,
+            self.members.refused,
+            self.members.greetings,
         )
 
     def _greet(self, online: Mapping[str, int]) -> None:
@@ -231,7 +243,10 @@ def _record(
 ) -> dict[str, Any]:
     """What is known of a round: losses are means over patients and local epochs."""
     epochs = study.training.local_epochs
-    sites = {r.site: {"loss": r.loss_sum / (r.patients["fusion"] * epochs), "patients": r.patients["fusion"]} for r in replies}
+    sites = {
+        r.site: {"loss": r.loss_sum / (r.patients["fusion"] * epochs), "patients": r.patients["fusion"]}
+        for r in replies
+    }
     patients = sum(r.patients["fusion"] for r in replies)
     statistics = [Statistics.from_record(r.evaluation) for r in replies if r.evaluation]
     return {

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from flwr.app import Message
+from numpy.typing import NDArray
 
 from server.exchange import Rejected
 from server.strategies.mean import RunningMean
@@ -127,13 +127,18 @@ def check_update(reply: TrainReply, site: str, round_: int, held: frozenset[str]
         now = current[name]
         if array.shape != now.shape or array.dtype != now.dtype:
             raise Rejected(f"{name}: expected {now.dtype} {now.shape}, got {array.dtype} {array.shape}")
-        squares += float(np.vdot(array, array))
-        before += float(np.vdot(now, now))
+        squares += _squares(array)
+        before += _squares(now)
     if not math.isfinite(squares):
         raise Rejected("expected finite values, got NaN or infinity")
     if math.sqrt(squares) > MAX_GROWTH * (1.0 + math.sqrt(before)):
         raise Rejected(f"expected a norm of at most {MAX_GROWTH:g} times the model's, got {math.sqrt(squares):.3g}")
     return reply
+
+
+def _squares(array: NDArray[Any]) -> float:
+    """Sum of squares; NaN or infinite as soon as one value is."""
+    return float(np.vdot(array, array))
 
 
 def check_evaluation(evaluation: Mapping[str, Statistic]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -58,7 +59,7 @@ def bucket(count: int) -> str:
     """The size bucket in which a patient count may leave a site: "<10", "10-19", ... "5000+"."""
     if count < BUCKETS[0]:
         return f"<{BUCKETS[0]}"
-    for low, high in zip(BUCKETS, BUCKETS[1:], strict=False):
+    for low, high in pairwise(BUCKETS):
         if count < high:
             return f"{low}-{high - 1}"
     return f"{BUCKETS[-1]}+"

@@ -146,5 +146,7 @@ def read_site(path: Path) -> Site:
     site = read_toml(path, Site, SiteFileError)
     site._folder = path.resolve().parent
     if not site.data.is_dir():
-        raise SiteFileError(f"{path}: site.data: expected an existing folder, got {site.site.data!r}; create it or correct it")
+        raise SiteFileError(
+            f"{path}: site.data: expected an existing folder, got {site.site.data!r}; create it or correct it"
+        )
     return site

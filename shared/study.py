@@ -1,5 +1,6 @@
 """The study file: the immutable description of one training, and its digest (CONTRACT.md section 1)."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,7 +85,7 @@ class SurvivalTask(Document):
     @model_validator(mode="after")
     def _agrees(self) -> "SurvivalTask":
         edges = self.time_edges
-        if edges[0] <= 0 or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+        if edges[0] <= 0 or any(a >= b for a, b in pairwise(edges)):
             contradictions([f"expected time_edges that rise from above 0, got {list(edges)}; sort them"])
         return self
 

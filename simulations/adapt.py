@@ -100,12 +100,12 @@ def _available(study: Study, cohort: Path, clinical: pd.DataFrame, notes: list[s
         "slides": slides is not None and bool(slides["path"].notna().any()),
         "expression": bool(use.expression) and read_expression(cohort) is not None,
         "blood": bool(use.blood) and read_blood(cohort) is not None,
-        "clinical": bool(use.clinical) and all(name in clinical.columns for name in use.clinical.columns),
+        "clinical": use.clinical is not None and all(name in clinical.columns for name in use.clinical.columns),
     }
     dropped = [name for name in use.names if not there[name]]
     if len(dropped) == len(use.names):
         raise StudyError(
-            f"{cohort}: expected files for at least one of {', '.join(use.names)}, got none; use another study or cohort"
+            f"{cohort}: expected files for at least one of {', '.join(use.names)}, got none; use another one"
         )
     if not dropped:
         return study

@@ -67,7 +67,12 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
     nodes = {h.id: {"site": h.id, "site-file": str(h.site_file)} for h in members}
     grid = InlineGrid(client.app.app, nodes, run_config)
     context = Context(
-        run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={**run_config, "runs": str(folder)}, series_id=1
+        run_id=1,
+        node_id=1,
+        node_config={},
+        state=RecordDict(),
+        run_config={**run_config, "runs": str(folder)},
+        series_id=1,
     )
     server.app.app(grid=grid, context=context)
     run = folder / f"{study.name}-{context.run_id}"

@@ -41,9 +41,7 @@ def average(repeats: Sequence[Sequence[Measured]]) -> dict[str, Value]:
     return values
 
 
-def difference(
-    a: Sequence[Sequence[Measured]], b: Sequence[Sequence[Measured]], metric: str
-) -> Difference | None:
+def difference(a: Sequence[Sequence[Measured]], b: Sequence[Sequence[Measured]], metric: str) -> Difference | None:
     """The mean of a - b over folds and repeats; None when one of them is null everywhere."""
     if metric not in a[0][0].point:
         return None

@@ -93,7 +93,11 @@ def _linear(train: Patients, study: Study, kept: tuple[str, ...]) -> Callable[[P
 
 
 def _fit(train: Patients, study: Study, inputs: Callable[[Patients], Floats]) -> Callable[[Patients], Floats]:
-    return _fit_cox(train, study.task, inputs) if isinstance(study.task, SurvivalTask) else _fit_classes(train, study, inputs)
+    return (
+        _fit_cox(train, study.task, inputs)
+        if isinstance(study.task, SurvivalTask)
+        else _fit_classes(train, study, inputs)
+    )
 
 
 def _fit_classes(train: Patients, study: Study, inputs: Callable[[Patients], Floats]) -> Callable[[Patients], Floats]:
@@ -120,7 +124,8 @@ def _fit_cox(train: Patients, task: SurvivalTask, inputs: Callable[[Patients], F
 
     def predict(patients: Patients) -> Floats:
         table = pd.DataFrame(inputs(patients)).add_prefix("x")
-        return np.clip(model.predict_survival_function(table, times=ends).to_numpy().T, 0, 1)
+        survival: Floats = np.clip(model.predict_survival_function(table, times=ends).to_numpy().T, 0, 1)
+        return survival
 
     return predict
 

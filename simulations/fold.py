@@ -79,6 +79,8 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
 
     Parameters
     ----------
+    hospitals, study
+        Prepared hospitals, and the study of this repeat.
     least
         Sites with fewer usable patients never train.
     folds

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -51,7 +50,9 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
         A case_id is no barcode, the column is missing or has an empty cell, or `split` is none of these.
     """
     cases = clinical["case_id"].tolist()
-    barcodes = [case.startswith("TCGA-") and len(case.split("-")) >= 3 and len(case.split("-")[1]) == 2 for case in cases]
+    barcodes = [
+        case.startswith("TCGA-") and len(case.split("-")) >= 3 and len(case.split("-")[1]) == 2 for case in cases
+    ]
     split = split or ("tss" if all(barcodes) else "column:site")
     if split == "tss":
         if not all(barcodes):
@@ -67,7 +68,9 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
         raise CohortError(f"clinical.tsv: expected a column {column!r} for --split, got none; name another column")
     sites = [str(value).strip() for value in clinical[column]]
     if not all(sites):
-        raise CohortError(f"clinical.tsv: expected a {column} for every patient, got {sites.count('')} empty; fill them in")
+        raise CohortError(
+            f"clinical.tsv: expected a {column} for every patient, got {sites.count('')} empty; fill them in"
+        )
     return dict(zip(cases, (_site_id(site) for site in sites), strict=True))
 
 
@@ -140,7 +143,7 @@ def _link_slides(data: Path, cohort: Path, slides: pd.DataFrame) -> None:
     (data / "slides").mkdir()
     for path in slides["path"]:
         if path is not None and not pd.isna(path):
-            os.symlink(Path(path).resolve(), data / "slides" / Path(path).name)
+            (data / "slides" / Path(path).name).symlink_to(Path(path).resolve())
 
 
 def _site_toml(site: str, scale: str) -> str:

@@ -60,8 +60,16 @@ def metrics_json(
 
     Parameters
     ----------
+    study, record
+        The resolved study, and everything that was measured.
     folds
         The folds of the first repeat, from which the cohort section is taken.
+    excluded
+        Reason -> patients left out.
+    repeats
+        Number of repeats.
+    synthetic
+        What of the cohort was generated.
     extra
         `command`, `notes`, `started`, `timing.prepare_s` and the like, merged in at the top level.
     """
@@ -90,7 +98,7 @@ def metrics_json(
             name: {where: _values(table[where]) for where in ("own", "own_site_mean", "unseen") if where in table}
             for name, table in record.baselines.items()
         },
-        "privacy": {site: NOT_PRIVATE for site in folds[0].training},
+        "privacy": dict.fromkeys(folds[0].training, NOT_PRIVATE),
         "curves": {"kaplan_meier": {"unseen": record.curves}} if record.curves else {},
         **extra,
     }

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import AbstractContextManager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from shared.errors import MmfedError
+from shared.commands import run_command
 from shared.logs import configure_logs
 
 PACKAGED = "default.toml"
@@ -35,7 +36,6 @@ def main(
     """Train one study federated, pooled and locally over the hospitals of a cohort, and report what each is worth.
 
     Examples:
-
       python simulations/run.py
 
       python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
@@ -66,7 +66,12 @@ def main(
         cache=cache,
         command=shlex.join(["python", "simulations/run.py", *sys.argv[1:]]),
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
         log = structlog.get_logger()
@@ -83,7 +88,7 @@ def main(
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _study_path(name: str):  # type: ignore[no-untyped-def]
+def _study_path(name: str) -> AbstractContextManager[Path]:
     """A file that exists, else a packaged study of that name."""
     packaged = files("simulations.studies").joinpath(name if name.endswith(".toml") else f"{name}.toml")
     if Path(name).is_file() or not packaged.is_file():
@@ -92,8 +97,6 @@ def _study_path(name: str):  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MmfedError as exc:
-        sys.stderr.write(f"error: {exc}\n")
-        sys.exit(exc.exit_code)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run_command(app)

@@ -27,7 +27,7 @@ from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_scores, score_arm
 from simulations.study_toml import study_toml
-from simulations.synthetic import write_cohort
+from simulations.synthetic import DEFAULT_HOSPITALS, cohort_digest, write_cohort
 
 __all__ = ["Options", "Progress", "simulate"]
 
@@ -56,7 +56,9 @@ class Options:
     def __post_init__(self) -> None:
         unknown = [arm for arm in self.arms if arm not in ARMS]
         if unknown or not self.arms:
-            raise BadInput(f"--arms: expected some of {', '.join(ARMS)}, got {', '.join(unknown) or 'none'}; correct it")
+            raise BadInput(
+                f"--arms: expected some of {', '.join(ARMS)}, got {', '.join(unknown) or 'none'}; correct it"
+            )
         if self.repeats < 1 or self.min_site_patients < 1:
             raise BadInput("--repeats and --min-site-patients: expected at least 1, got less; correct it")
 
@@ -73,7 +75,9 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     cohort, synthetic = _cohort(options, progress)
-    study, notes = adapt(override(options.study, options.settings), cohort, synthetic=synthetic, folder=options.study_folder)
+    study, notes = adapt(
+        override(options.study, options.settings), cohort, synthetic=synthetic, folder=options.study_folder
+    )
     for note in notes:
         say(note)
     hospitals = _prepare(split_cohort(cohort, options.split, options.cache / "hospitals"), study, options, progress)
@@ -120,7 +124,7 @@ def _cohort(options: Options, progress: Progress) -> tuple[Path, bool]:
             raise CohortError(f"--cohort: expected a folder or `synthetic`, got {options.cohort!r}; check the path")
         return folder, (folder / "SYNTHETIC").is_file()
     seed = options.study.seed
-    folder = options.cache / "cohorts" / f"synthetic-{seed}"
+    folder = options.cache / "cohorts" / f"synthetic-{cohort_digest(seed, DEFAULT_HOSPITALS)}"
     write_cohort(
         folder, seed=seed, workers=options.workers, progress=lambda done, total: progress("drawing slides", done, total)
     )
@@ -205,7 +209,7 @@ def _notes(study: Study, hospitals: Sequence[Hospital], synthetic: bool, cohort:
     if synthetic:
         notes.append("Every patient of this cohort was generated; no figure here says anything about medicine.")
     if study.modalities.slides and study.modalities.slides.weights == "random":
-        notes.append("The slide encoder had random weights (weights = \"random\"): not for any result.")
+        notes.append('The slide encoder had random weights (weights = "random"): not for any result.')
     scales = {read_site(hospital.site_file).expression.scale for hospital in hospitals}
     if study.modalities.expression and "z" in scales:
         notes.append(

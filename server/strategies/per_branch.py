@@ -46,7 +46,9 @@ class PerBranch:
         """The next global arrays, and the branches that kept theirs."""
         weights = branch_weights(updates.replies)
         branches = {branch_of(name) for name in current}
-        enough = {b: sum(weights[b]) for b in branches if len(weights.get(b, [])) >= self.study.federation.branch_quorum}
+        enough = {
+            b: sum(weights[b]) for b in branches if len(weights.get(b, [])) >= self.study.federation.branch_quorum
+        }
         if self.study.federation.strategy in OWN:
             mean = updates.running or RunningMean(enough, current)
             for reply, arrays in updates.waiting():
@@ -74,7 +76,9 @@ class PerBranch:
 
     def state(self) -> Arrays:
         """Everything a resumed run needs, as arrays named `<branch>/<moment>/<parameter>`."""
-        return {f"{branch}/{name}": array for branch, rule in self.rules.items() for name, array in rule.state().items()}
+        return {
+            f"{branch}/{name}": array for branch, rule in self.rules.items() for name, array in rule.state().items()
+        }
 
     def restore(self, state: Arrays) -> None:
         """Take up `state` of an earlier process."""

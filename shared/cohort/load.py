@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from shared.cohort.genes import vocabulary
 from shared.cohort.normalise import GeneStatistics, gene_sums, normal_scores, public_range
 from shared.cohort.patients import Patients
 from shared.cohort.splits import split_patients
-from shared.cohort.store import FeatureStore, Table
+from shared.cohort.store import FeatureStore, Table, TableName
 from shared.errors import Refused
 from shared.study import Study
 from shared.tasks import task_of
@@ -108,7 +109,7 @@ def _presence(store: FeatureStore, study: Study) -> NDArray[np.float32]:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _bags(store: FeatureStore, study: Study) -> dict[str, object]:
+def _bags(store: FeatureStore, study: Study) -> dict[str, Any]:
     settings = study.modalities.slides
     keys = store.patients["key"].tolist()
     if settings is None:
@@ -118,16 +119,16 @@ def _bags(store: FeatureStore, study: Study) -> dict[str, object]:
     return {"bags": tuple(bags.get(key, empty) for key in keys), "max_patches": settings.max_patches}
 
 
-def _tables(store: FeatureStore, study: Study, scale: str) -> dict[str, object]:
+def _tables(store: FeatureStore, study: Study, scale: str) -> dict[str, Any]:
     """Every table aligned with the patients of the store; width 0 when the study does not use it."""
     use, rows = study.modalities, len(store.patients)
-    wanted: dict[str, tuple[str, ...]] = {
+    wanted: dict[TableName, tuple[str, ...]] = {
         "expression": vocabulary(use.expression.groups) if use.expression else (),
         "aux": use.expression.aux_columns if use.expression else (),
         "blood": use.blood.analytes if use.blood else (),
         "clinical": use.clinical.columns if use.clinical else (),
     }
-    arrays: dict[str, object] = {}
+    arrays: dict[str, Any] = {}
     for name, columns in wanted.items():
         table = store.table(name) if columns else None
         values, observed = _aligned(store, table, columns, rows)

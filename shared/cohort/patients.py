@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.cohort import MODALITIES
 from shared.cohort.batch import Batch
 
 __all__ = ["Patients"]
@@ -48,7 +48,7 @@ class Patients:
         """The patients at `index` (positions or a mask), in that order."""
         rows = np.asarray(index)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
-        taken = {
+        taken: dict[str, Any] = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
             if field.name not in ("modalities", "max_patches", "bags")
@@ -59,7 +59,7 @@ class Patients:
     def concatenate(cls, parts: Sequence["Patients"]) -> "Patients":
         """All patients of several sites, in the given order."""
         first = parts[0]
-        joined = {
+        joined: dict[str, Any] = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
             for field in fields(first)
             if field.name not in ("modalities", "max_patches", "bags")
@@ -74,7 +74,7 @@ class Patients:
         """The same patients as if they had no modality but `kept`; their values become zeros."""
         present = self.present * np.array([name in kept for name in self.modalities], dtype=np.float32)
         gone = {name for name in self.modalities if name not in kept}
-        tables = {}
+        tables: dict[str, Any] = {}
         for table in TABLES:
             if BELONGS_TO[table] in gone:
                 tables[table] = np.zeros_like(getattr(self, table))
@@ -154,6 +154,3 @@ def _drop(batch: Batch, modalities: tuple[str, ...], p: float, generator: torch.
         changed["slides"] = batch.slides * part["slides"][:, None, None]
         changed["slides_mask"] = batch.slides_mask & (part["slides"][:, None] > 0)
     return replace(batch, **changed)
-
-
-assert set(BELONGS_TO.values()) <= set(MODALITIES)

@@ -1,0 +1,1 @@
+"""Study files that mmfed ships: `--study NAME` finds them here."""

@@ -214,7 +214,10 @@ def main() -> None:
         fed_s = statistics.median(p["federated"]["seconds"] for p in pairs)
         extra = 1000 * (fed_s - plain_s) / (case["sites"] * case["rounds"])
         count = pairs[0]["plain"]["parameters"]
-        print(f"| {name} | {count:,} | {plain_s:.2f} | {fed_s:.2f} | {ratio:.2f} | {memory:.2f} | {extra:.2f} |", flush=True)
+        print(
+            f"| {name} | {count:,} | {plain_s:.2f} | {fed_s:.2f} | {ratio:.2f} | {memory:.2f} | {extra:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
