@@ -176,7 +176,7 @@ class TrainReply:
         return RecordDict(
             {
                 "arrays": to_record(self.arrays),
-                "metrics": MetricRecord(metrics),  # type: ignore[arg-type]
+                "metrics": MetricRecord(metrics),
                 "config": ConfigRecord(config),  # type: ignore[arg-type]
             }
         )

@@ -43,5 +43,5 @@ def load_arrays(model: nn.Module, arrays: Mapping[str, NDArray[np.generic]]) -> 
 
 
 def take_arrays(model: nn.Module, held: Collection[str] | None = None) -> Arrays:
-    """The parameters that travel, on the CPU: for a CPU model its own memory, so copy what must outlive its next use."""
+    """The parameters that travel, on the CPU: a CPU model's own memory, so copy what must outlive its next use."""
     return {name: p.detach().cpu().numpy() for name, p in trainable(model, held).items()}
