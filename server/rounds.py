@@ -155,7 +155,7 @@ class _Loop:
             nodes,
             self._orders(nodes),
             MessageType.EVALUATE,
-            parse_evaluation,
+            lambda site, message: parse_evaluation(site, message, self.study.task),
             deadline_s=self.study.federation.deadline_s,
             poll_s=self.poll_s,
         )
@@ -205,7 +205,7 @@ class _Loop:
     def _train_wave(self, round_: int, attempt: int, nodes: Mapping[str, int], updates: Updates) -> Wave[TrainReply]:
         def accept(site: str, message: Any) -> TrainReply:
             reply = check_update(TrainReply.read(message), site, round_, self.members.held(site), self.state.arrays)
-            check_evaluation(reply.evaluation)
+            check_evaluation(reply.evaluation, self.study.task)
             updates.add(reply)
             return replace(reply, arrays={})
 

@@ -17,6 +17,7 @@ from server.strategies.mean import RunningMean
 from shared.errors import WorkFailed
 from shared.messages import EvaluateReply, Statistic, TrainReply, branch_of
 from shared.metrics import Statistics
+from shared.study import ClassificationTask, Task
 from shared.weights import Arrays
 
 __all__ = ["Updates", "check_evaluation", "check_update", "parse_evaluation"]
@@ -141,20 +142,26 @@ def _squares(array: NDArray[Any]) -> float:
     return float(np.vdot(array, array))
 
 
-def check_evaluation(evaluation: Mapping[str, Statistic]) -> None:
-    """Rejected when statistics came that cannot be added up; a site may withhold them altogether."""
+def check_evaluation(evaluation: Mapping[str, Statistic], task: Task) -> None:
+    """Rejected when statistics came that are not of this task, as they could not be added to the others' ones.
+
+    A site may withhold them altogether.
+    """
     if not evaluation:
         return
     try:
-        Statistics.from_record(evaluation)
-    except (WorkFailed, KeyError) as exc:
+        statistics = Statistics.from_record(evaluation)
+    except (WorkFailed, KeyError, ValueError) as exc:
         raise Rejected("expected evaluation counts of this task, got others") from exc
+    cells = len(task.classes) ** 2 if isinstance(task, ClassificationTask) else None
+    if statistics.kind != task.kind or (cells and len(statistics.entries["confusion"]) != cells):
+        raise Rejected("expected evaluation counts of this task, got another task's")
 
 
-def parse_evaluation(site: str, message: Message) -> EvaluateReply:
+def parse_evaluation(site: str, message: Message, task: Task) -> EvaluateReply:
     """Parse and check one closing evaluation."""
     reply = EvaluateReply.read(message)
     if reply.site != site:
         raise Rejected(f"expected a reply of {site}, got another site's name")
-    check_evaluation(reply.evaluation)
+    check_evaluation(reply.evaluation, task)
     return reply

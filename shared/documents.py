@@ -16,9 +16,9 @@ __all__ = ["Document", "contradictions", "parse", "read_toml"]
 
 
 class Document(BaseModel):
-    """Base of every section: frozen, strict about types, unknown keys refused."""
+    """Base of every section: frozen, strict about types; unknown keys, NaN and infinity refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=Document)
@@ -75,6 +75,12 @@ def _lines(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
             return [f"{path}: expected a known key, got an unknown one; {advice}"]
         case "value_error":
             return [f"{path}: {line}" for line in str(context["error"]).split("\n")]
+        case "union_tag_not_found" | "union_tag_invalid":
+            got = _shown(context["tag"]) if "tag" in context else "nothing"
+            choices = context.get("expected_tags") or ", ".join(repr(tag) for tag in _tags(model, detail["loc"]))
+            return [
+                f"{path}.{context['discriminator'].strip(chr(39))}: expected one of {choices}, got {got}; choose one"
+            ]
         case _:
             expected = detail["msg"].removeprefix("Input should be ")
             return [f"{path}: expected {expected}, got {_shown(detail['input'])}; correct the value"]
@@ -108,6 +114,14 @@ def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
         else:
             current = _descend(current, part)
     return {field.alias or name for choice in current for name, field in choice.model_fields.items()}
+
+
+def _tags(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The words that choose between the models at a location."""
+    current: list[type[BaseModel]] = [model]
+    for part in loc:
+        current = _descend(current, part)
+    return [tag for choice in current if (tag := _tag(choice)) is not None]
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -5,6 +5,7 @@
     │   ├── StudyError        the study file
     │   ├── SiteFileError     the site file
     │   ├── CohortError       a table of a cohort or data folder
+    │   │   └── NoPatients      a folder without a patient that the study can use
     │   ├── SlideError        one slide; `prepare` records it and goes on
     │   └── EncoderError      encoder weights missing, or not those the study names
     ├── Refused             a site or the coordinator will not do what the other asked
@@ -22,6 +23,7 @@ __all__ = [
     "EncoderError",
     "LinkError",
     "MmfedError",
+    "NoPatients",
     "QuorumError",
     "Refused",
     "SiteFileError",
@@ -53,6 +55,10 @@ class SiteFileError(BadInput):
 
 class CohortError(BadInput):
     """A table of a cohort or data folder is missing or malformed."""
+
+
+class NoPatients(CohortError):
+    """A data folder in which no patient has any of the study's modalities."""
 
 
 class SlideError(BadInput):

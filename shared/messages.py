@@ -247,7 +247,10 @@ def _number(record: Mapping[str, object], key: str) -> float:
 def _floats(record: ArrayRecord, name: str) -> NDArray[np.float64]:
     if name not in record:
         raise Malformed(f"no array {name}")
-    return np.asarray(record[name].numpy(), dtype=np.float64)
+    try:
+        return np.asarray(record[name].numpy(), dtype=np.float64)
+    except (ValueError, TypeError, EOFError) as exc:
+        raise Malformed(f"an array {name} that cannot be decoded") from exc
 
 
 def _evaluation(metrics: Mapping[str, object]) -> dict[str, Statistic]:

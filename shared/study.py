@@ -1,6 +1,7 @@
 """The study file: the immutable description of one training, and its digest (CONTRACT.md section 1)."""
 
 from itertools import pairwise
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from shared.cohort.genes import groups_digest
 from shared.digests import canonical_json, sha256_json
 from shared.documents import Document, contradictions, parse, read_toml
 from shared.errors import StudyError
+from shared.strategy_names import STRATEGIES
 
 __all__ = [
     "Blood",
@@ -210,11 +212,22 @@ class Federation(Document):
     @field_validator("strategy")
     @classmethod
     def _known(cls, name: str) -> str:
-        from shared.strategy_names import STRATEGIES
-
         if name not in STRATEGIES:
             raise ValueError(f"expected one of {', '.join(STRATEGIES)}, got {name!r}; choose one of them")
         return name
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Federation":
+        """The strategy's options, completed with its defaults, so that the digest holds them."""
+        defaults, faults = STRATEGIES[self.strategy], []
+        for option in sorted(self.strategy_options.keys() - defaults.keys()):
+            close = get_close_matches(option, defaults, n=1)
+            known = f"remove it (known here: {', '.join(sorted(defaults)) or 'none'})"
+            advice = f"write {close[0]!r}" if close else known
+            faults.append(f"expected a strategy option of {self.strategy}, got {option!r}; {advice}")
+        contradictions(faults)
+        object.__setattr__(self, "strategy_options", defaults | self.strategy_options)
+        return self
 
 
 class Split(Document):

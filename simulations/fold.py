@@ -11,7 +11,7 @@ from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
 from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, Refused
-from shared.site import read_site
+from shared.site import Disclosure, read_site
 from shared.study import Study
 from simulations.hospitals import Hospital
 
@@ -32,7 +32,7 @@ class Fold:
         expression = self.study.modalities.expression
         if expression is None or expression.normalise != "federated":
             return None
-        parts = [self.sites[site].sums(min_patients=10) for site in self.training]
+        parts = [self.sites[site].sums(Disclosure().min_patients) for site in self.training]
         return GeneStatistics.merge(parts, parts[0].shape[1])
 
     def own_statistics(self, site: str) -> GeneStatistics | None:

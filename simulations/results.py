@@ -152,17 +152,22 @@ def _cohort(study: Study, folds: Sequence[Fold], excluded: Mapping[str, int]) ->
         "unseen": {
             "patients": sum(map(len, unseen)),
             "sites": len(unseen),
-            "classes": _classes(study, Patients.concatenate(unseen)) if unseen else {},
+            **_group(study, Patients.concatenate(unseen) if unseen else None),
         },
     }
 
 
 def _site(study: Study, patients: Patients, test: Any) -> dict[str, Any]:
+    counts = {"patients": len(patients), "train": int((~test).sum()), "test": int(test.sum())}
+    return {**counts, **_group(study, patients)}
+
+
+def _group(study: Study, patients: Patients | None) -> dict[str, Any]:
+    """Events, classes and modalities of a group of patients."""
+    if patients is None:
+        return {"events": None, "classes": {}, "modalities": {}}
     survival = isinstance(study.task, SurvivalTask)
     return {
-        "patients": len(patients),
-        "train": int((~test).sum()),
-        "test": int(test.sum()),
         "events": int((1 - patients.cens).sum()) if survival else None,
         "classes": _classes(study, patients),
         "modalities": {name: patients.count(name) for name in patients.modalities},

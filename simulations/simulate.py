@@ -15,7 +15,7 @@ from client.prepare import PrepareReport, PrepareSettings, prepare, store_folder
 from server.checkpoint import write_atomically
 from server.results import save_model, write_manifest
 from shared.digests import canonical_json
-from shared.errors import BadInput, CohortError
+from shared.errors import BadInput, CohortError, NoPatients
 from shared.site import read_site
 from shared.study import Study, SurvivalTask
 from simulations.adapt import adapt, of_fold, override
@@ -74,10 +74,9 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         The federation did not reach its quorum, or a training diverged.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
-    cohort, synthetic = _cohort(options, progress)
-    study, notes = adapt(
-        override(options.study, options.settings), cohort, synthetic=synthetic, folder=options.study_folder
-    )
+    written = override(options.study, options.settings)
+    cohort, synthetic = _cohort(options, written.seed, progress)
+    study, notes = adapt(written, cohort, synthetic=synthetic, folder=options.study_folder)
     for note in notes:
         say(note)
     hospitals = _prepare(split_cohort(cohort, options.split, options.cache / "hospitals"), study, options, progress)
@@ -116,14 +115,13 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     return folder, metrics
 
 
-def _cohort(options: Options, progress: Progress) -> tuple[Path, bool]:
+def _cohort(options: Options, seed: int, progress: Progress) -> tuple[Path, bool]:
     """The cohort folder, and whether it is mmfed's own synthetic one."""
     if options.cohort != "synthetic":
         folder = Path(options.cohort)
         if not folder.is_dir():
             raise CohortError(f"--cohort: expected a folder or `synthetic`, got {options.cohort!r}; check the path")
         return folder, (folder / "SYNTHETIC").is_file()
-    seed = options.study.seed
     folder = options.cache / "cohorts" / f"synthetic-{cohort_digest(seed, DEFAULT_HOSPITALS)}"
     write_cohort(
         folder, seed=seed, workers=options.workers, progress=lambda done, total: progress("drawing slides", done, total)
@@ -138,9 +136,7 @@ def _prepare(hospitals: list[Hospital], study: Study, options: Options, progress
         progress("preparing hospitals", i, len(hospitals))
         try:
             prepare(read_site(hospital.site_file), settings)
-        except CohortError as exc:
-            if "no patient" not in str(exc) and "at least one patient" not in str(exc):
-                raise
+        except NoPatients:
             continue
         able.append(hospital)
     progress("preparing hospitals", len(hospitals), len(hospitals))

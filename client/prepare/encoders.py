@@ -5,12 +5,13 @@ import importlib.util
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -120,22 +121,27 @@ def _sha256_of(module: nn.Module) -> str:
 
 
 def _resnet50() -> nn.Module:
-    module: nn.Module = torchvision.models.resnet50()
+    module: nn.Module = _torchvision_models().resnet50()
     module.fc = nn.Identity()
     return module
 
 
 def _mobilenet_v2() -> nn.Module:
-    module: nn.Module = torchvision.models.mobilenet_v2()
+    module: nn.Module = _torchvision_models().mobilenet_v2()
     module.classifier = nn.Identity()
     return module
+
+
+def _torchvision_models() -> ModuleType:
+    """Imported when an encoder is built: training reads features only, and its process starts once a message."""
+    return import_module("torchvision.models")
 
 
 def _torchvision_cache(name: str) -> Callable[[], Path | None]:
     """The file that torchvision itself would have downloaded for `name`."""
 
     def find() -> Path | None:
-        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        url = _torchvision_models().get_model_weights(name).DEFAULT.url
         path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
         return path if path.is_file() else None
 

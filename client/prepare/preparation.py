@@ -21,7 +21,7 @@ from client.prepare.slide_folder import Bags, Progress, prepare_slides
 from shared.cohort.store import Manifest, StoredFile, finish_store
 from shared.cohort.store_files import Table, remove_drafts, write_patients, write_table
 from shared.digests import sha256_file
-from shared.errors import CohortError, EncoderError
+from shared.errors import EncoderError, NoPatients
 from shared.site import Site
 
 __all__ = ["prepare", "store_folder"]
@@ -109,7 +109,7 @@ def _build(
     for key, case_id in roster.table.loc[~kept, ["key", "case_id"]].itertuples(index=False):
         report.add("clinical.tsv", "left out", "no modality of the study", key=key, case_id=case_id)
     if not kept.any():
-        raise CohortError(
+        raise NoPatients(
             f"{site.data}: expected at least one patient with a modality of the study, got none; run `check`"
         )
     patients = pd.concat([roster.table, absent.add_prefix("absent_")], axis=1)[kept]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 __all__ = ["PUBLIC_RANGE", "GeneStatistics", "gene_sums", "normal_scores", "public_range"]
 
@@ -69,5 +69,5 @@ def normal_scores(values: NDArray[np.float32], observed: NDArray[np.bool_], clip
         seen = np.flatnonzero(observed[row])
         ranks = np.empty(len(seen))
         ranks[np.argsort(values[row, seen], kind="stable")] = np.arange(1, len(seen) + 1)
-        result[row, seen] = np.clip(norm.ppf((ranks - 0.5) / max(len(seen), 1)), -clip, clip)
+        result[row, seen] = np.clip(ndtri((ranks - 0.5) / max(len(seen), 1)), -clip, clip)
     return result

@@ -76,16 +76,13 @@ class SlideBranch(nn.Module):
 class ExpressionBranch(nn.Module):
     """One token a gene group, and one for mutations and copy number if there are any: linear, ReLU, dropout.
 
-    Groups overlap, so they are index lists into the vocabulary; one gather serves all of them. They are put in the
-    order of their indices: a study that travelled as canonical JSON has its groups sorted by name, the file it was
-    read from may not, and both must give the same model.
+    Groups overlap, so they are index lists into the vocabulary; one gather serves all of them.
     """
 
     index: Tensor
 
     def __init__(self, groups: tuple[tuple[int, ...], ...], aux: int, dim: int, dropout: float) -> None:
         super().__init__()
-        groups = tuple(sorted(groups))
         self.sizes = [len(group) for group in groups]
         self.register_buffer("index", torch.tensor([gene for group in groups for gene in group]), persistent=False)
         self.groups = nn.ModuleList(nn.Linear(size, dim) for size in self.sizes)

@@ -15,7 +15,7 @@ class Inputs:
     modalities: tuple[str, ...]  # the study's, in the fixed order: the columns of Batch.present
     slides: int = 0  # F, width of a patch feature
     genes: int = 0  # U, size of the gene vocabulary
-    groups: tuple[tuple[int, ...], ...] = ()  # indices into the vocabulary, one tuple a gene group
+    groups: tuple[tuple[int, ...], ...] = ()  # indices into the vocabulary, one tuple a gene group, by name
     aux: int = 0  # A, mutations and copy number
     blood: int = 0  # F_b, analytes
     imaging: int = 0  # F_i, width of an image feature
@@ -27,7 +27,8 @@ class Inputs:
         use = study.modalities
         genes = vocabulary(use.expression.groups) if use.expression else ()
         index = {gene: i for i, gene in enumerate(genes)}
-        groups = use.expression.groups.values() if use.expression else ()
+        # by name, because canonical JSON sorts them: a study that travelled must give the same model
+        groups = [group for _, group in sorted(use.expression.groups.items())] if use.expression else []
         return cls(
             modalities=use.names,
             slides=use.slides.dim if use.slides else 0,

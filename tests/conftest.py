@@ -1,0 +1,27 @@
+"""Hospitals that the tests of a whole federation share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.federation import Run, prepared_site, run, tiny_study, write_site
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three prepared hospitals: 12, 15 and 13 training patients; C has no expression."""
+    folder = tmp_path_factory.mktemp("sites")
+    files = {
+        "A": write_site(folder / "A", (8, 8, 8)),
+        "B": write_site(folder / "B", (10, 10, 10)),
+        "C": write_site(folder / "C", (9, 9, 9), expression=False),
+    }
+    for file in files.values():
+        prepared_site(file, tiny_study())
+    return files
+
+
+@pytest.fixture(scope="session")
+def undisturbed(sites: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A whole run of the tiny study with A, B and C."""
+    return run(tiny_study(), sites, tmp_path_factory.mktemp("undisturbed"))
