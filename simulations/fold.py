@@ -10,7 +10,7 @@ from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
 from shared.cohort.store import FeatureStore
-from shared.errors import CohortError, Refused
+from shared.errors import CohortError, Refused, StudyError
 from shared.site import Disclosure, read_site
 from shared.study import Study
 from simulations.hospitals import Hospital
@@ -82,7 +82,7 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
     hospitals, study
         Prepared hospitals, and the study of this repeat.
     least
-        Sites with fewer usable patients never train.
+        Sites with fewer usable patients never train, nor do those that their own `min_patients` keeps out.
     folds
         With `leave-one-site-out`, at most this many of the largest sites are left out in turn; None = all.
 
@@ -90,14 +90,18 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
     ------
     CohortError
         Fewer training sites than the study's quorum.
+    StudyError
+        The study keeps no test patients.
     """
+    if not study.split.test_fraction:
+        raise StudyError("split.test_fraction: expected more than 0, got 0.0; write e.g. 0.3")
     sites, _ = load_sites(hospitals, study)
-    large = tuple(sorted(site for site, data in sites.items() if len(data.patients) >= least))
+    large = tuple(sorted(site for site, data in sites.items() if _trains(data, least)))
     needed = study.federation.quorum + (study.split.protocol == "leave-one-site-out")
     if len(large) < needed:
         raise CohortError(
-            f"expected at least {needed} sites with {least} usable patients, got {len(large)} of {len(sites)}; "
-            "lower --min-site-patients or choose another --split"
+            f"expected at least {needed} sites with {least} usable patients, {Disclosure().min_patients} of them for "
+            f"training, got {len(large)} of {len(sites)}; lower --min-site-patients or choose another --split"
         )
     if study.split.protocol == "holdout":
         return [Fold(study, sites, large)]
@@ -109,3 +113,7 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
         again, _ = load_sites([h for h in hospitals if h.id in large], part)
         result.append(Fold(part, again, tuple(name for name in large if name != site)))
     return result
+
+
+def _trains(data: SitePatients, least: int) -> bool:
+    return len(data.patients) >= least and int((~data.test).sum()) >= Disclosure().min_patients

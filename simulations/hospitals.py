@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from shared.cohort.sheets import find_file, read_sheet
 from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
 from shared.digests import sha256_json
 from shared.errors import BadInput, CohortError
@@ -47,7 +49,8 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
     Raises
     ------
     CohortError, BadInput
-        A case_id is no barcode, the column is missing or has an empty cell, or `split` is none of these.
+        A case_id is no barcode, the column is missing, has an empty cell or two names that would become one site,
+        or `split` is none of these.
     """
     cases = clinical["case_id"].tolist()
     barcodes = [
@@ -71,6 +74,7 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
         raise CohortError(
             f"clinical.tsv: expected a {column} for every patient, got {sites.count('')} empty; fill them in"
         )
+    _refuse_alike(column, sites)
     return dict(zip(cases, (_site_id(site) for site in sites), strict=True))
 
 
@@ -93,16 +97,33 @@ def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]
 
 
 def _inputs(cohort: Path) -> list[Path]:
-    return sorted(path for path in cohort.iterdir() if path.is_file())
+    """The files that decide what a split holds: the tables, and the slides that are there."""
+    folders = [cohort, *([cohort / "slides"] if (cohort / "slides").is_dir() else [])]
+    return sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
 
 
 def _site_id(text: str) -> str:
-    """A site id of letters, digits, hyphen and underscore."""
-    return "".join(char if char.isalnum() or char in "-_" else "_" for char in text)[:32]
+    """A site id as shared/site.py wants it: letters, digits, hyphen and underscore, a letter or digit first."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", text)
+    return (name if name[0].isalnum() else f"S{name}")[:32]
+
+
+def _refuse_alike(column: str, sites: Sequence[str]) -> None:
+    """CohortError when two hospitals would share one id: their patients would silently become one site's."""
+    names: dict[str, str] = {}
+    for site in sites:
+        other = names.setdefault(_site_id(site), site)
+        if other != site:
+            raise CohortError(
+                f"clinical.tsv: expected names of {column} that differ in their first 32 letters and digits, "
+                f"got {other!r} and {site!r}; rename one"
+            )
 
 
 def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], root: Path) -> None:
     expression, blood, slides = read_expression(cohort), read_blood(cohort), read_slides(cohort)
+    exclusions = find_file(cohort, "exclude.csv")
+    excluded = None if exclusions is None else read_sheet(exclusions)
     matrices = {name: read_patients_by_genes(cohort, name) for name in TABLES}  # type: ignore[arg-type]
     scale = "z" if expression is not None and float(expression.min().min()) < 0 else "log2"
     for site in sorted(set(sites.values())):
@@ -119,6 +140,8 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
                 part.to_csv(data / f"{name}.tsv", sep="\t", index_label="case_id")
         if blood is not None:
             blood[blood["case_id"].isin(cases)].to_csv(data / "blood.csv", index=False)
+        if excluded is not None:
+            excluded[excluded["case_id"].isin(cases)].to_csv(data / "exclude.csv", index=False)
         if slides is not None:
             _link_slides(data, cohort, slides[slides["case_id"].isin(cases)])
         (draft / "site.toml").write_text(_site_toml(site, scale), encoding="utf-8")
@@ -144,6 +167,9 @@ def _link_slides(data: Path, cohort: Path, slides: pd.DataFrame) -> None:
     for path in slides["path"]:
         if path is not None and not pd.isna(path):
             (data / "slides" / Path(path).name).symlink_to(Path(path).resolve())
+            companion = Path(path).with_suffix("")  # where an .mrxs keeps its pixels
+            if companion.is_dir():
+                (data / "slides" / companion.name).symlink_to(companion.resolve())
 
 
 def _site_toml(site: str, scale: str) -> str:

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from shared.commands import run_command
+from shared.errors import BadInput
 from shared.logs import configure_logs
 
-PACKAGED = "default.toml"
+PACKAGED = "default"
 
 
 def main(
@@ -89,10 +90,14 @@ def main(
 
 
 def _study_path(name: str) -> AbstractContextManager[Path]:
-    """A file that exists, else a packaged study of that name."""
-    packaged = files("simulations.studies").joinpath(name if name.endswith(".toml") else f"{name}.toml")
-    if Path(name).is_file() or not packaged.is_file():
+    """A file that exists, else a packaged study of that name; BadInput if it is neither."""
+    folder = files("simulations.studies")
+    packaged = folder.joinpath(name if name.endswith(".toml") else f"{name}.toml")
+    if Path(name).is_file():
         return as_file(Path(name))
+    if not packaged.is_file():
+        known = ", ".join(sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")))
+        raise BadInput(f"--study: expected a TOML file or one of {known}, got {name!r}; choose one of them")
     return as_file(packaged)
 
 

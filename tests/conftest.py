@@ -3,13 +3,20 @@
 from pathlib import Path
 
 import pytest
+from flwr.supercore.task_identity import TaskIdentity
 
 from tests.federation import Run, prepared_site, run, tiny_study, write_site
 
 
+@pytest.fixture
+def flower_ids() -> None:
+    """What a Flower process sets before any Message can be made."""
+    TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
+
+
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three prepared hospitals: 12, 15 and 13 training patients; C has no expression."""
+    """Three prepared hospitals with 12, 15 and 12 training patients of the tiny study; C has no expression."""
     folder = tmp_path_factory.mktemp("sites")
     files = {
         "A": write_site(folder / "A", (8, 8, 8)),

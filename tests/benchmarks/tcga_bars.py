@@ -1,0 +1,105 @@
+"""The bars of the TCGA glioma cohort: means of several repeats, beside what they must reach.
+
+python tests/benchmarks/tcga_bars.py --cohort ../shared/data/tcga_gbmlgg [--repeats 5] [--only idh-linear]
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared.logs import configure_logs
+from shared.study import read_study
+from simulations.simulate import Options, simulate
+
+STUDIES = Path(__file__).parents[2] / "simulations" / "studies"
+IDH_LINEAR = (
+    "model.architecture=linear",
+    "training.optimizer=sgd",
+    "training.learning_rate=0.03",
+    "training.weight_decay=1e-3",
+)
+Score = Callable[[str, str, str], float]
+
+
+def idh(own: float, unseen: float) -> Callable[[Score], list[tuple[str, float, float]]]:
+    def bars(at: Score) -> list[tuple[str, float, float]]:
+        fed = {place: at("federated", place, "accuracy") for place in ("own", "own_site_mean", "unseen")}
+        return [
+            ("own accuracy", fed["own"], own),
+            ("unseen accuracy", fed["unseen"], unseen),
+            ("own - local", fed["own_site_mean"] - at("local", "own_site_mean", "accuracy"), 0.03),
+            ("unseen - local", fed["unseen"] - at("local", "unseen", "accuracy"), 0.10),
+            ("own - pooled", fed["own"] - at("pooled", "own", "accuracy"), -0.04),
+            ("unseen - pooled", fed["unseen"] - at("pooled", "unseen", "accuracy"), -0.04),
+        ]
+
+    return bars
+
+
+def survival(at: Score) -> list[tuple[str, float, float]]:
+    own, unseen = at("federated", "own", "c_index"), at("federated", "unseen", "c_index")
+    within = at("federated", "own", "c_index_within_site")
+    return [
+        ("own c-index", own, 0.81),
+        ("unseen c-index", unseen, 0.78),
+        ("own - age alone", own - at("age_alone", "own", "c_index"), 0.04),
+        ("unseen - age alone", unseen - at("age_alone", "unseen", "c_index"), 0.04),
+        ("unseen - local", unseen - at("local", "unseen", "c_index"), 0.05),
+        ("within site - local", within - at("local", "own", "c_index_within_site"), -0.02),
+        ("own - pooled", own - at("pooled", "own", "c_index"), -0.02),
+        ("unseen - pooled", unseen - at("pooled", "unseen", "c_index"), -0.03),
+    ]
+
+
+def survival_default(at: Score) -> list[tuple[str, float, float]]:
+    return [("own c-index", at("federated", "own", "c_index"), 0.80)]
+
+
+def grade(at: Score) -> list[tuple[str, float, float]]:
+    gain = at("federated", "unseen", "accuracy") - at("local", "unseen", "accuracy")
+    return [("unseen - local", gain, 0.15)]
+
+
+CASES: dict[str, tuple[str, tuple[str, ...], Callable[[Score], list[tuple[str, float, float]]]]] = {
+    "idh-linear": ("glioma_idh.toml", IDH_LINEAR, idh(0.94, 0.88)),
+    "idh-default": ("glioma_idh.toml", (), idh(0.93, 0.87)),
+    "survival-linear": ("glioma_survival.toml", (), survival),
+    "survival-default": ("glioma_survival_s1.toml", (), survival_default),
+    "grade": ("glioma_grade.toml", (), grade),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cohort", required=True)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cache", type=Path, default=Path("cache"))
+    parser.add_argument("--only", choices=CASES)
+    options = parser.parse_args()
+    configure_logs(level=40)
+    print("| case | figure | reached | bar | |\n|---|---|---|---|---|")
+    for name, (study, settings, bars) in CASES.items():
+        if options.only not in (None, name):
+            continue
+        with tempfile.TemporaryDirectory() as out:
+            run = Options(
+                study=read_study(STUDIES / study),
+                settings=settings,
+                cohort=options.cohort,
+                split="tss",
+                repeats=options.repeats,
+                cache=options.cache,
+                out=Path(out),
+            )
+            _, metrics = simulate(run, lambda *_: None, lambda _: None)
+        everything: dict[str, Any] = {**metrics["arms"], **metrics["baselines"]}
+        for figure, reached, bar in bars(lambda who, place, metric: everything[who][place][metric]["value"]):
+            print(
+                f"| {name} | {figure} | {reached:.3f} | {bar:.3f} | {'' if reached >= bar else 'missed'} |", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Batches: padding, caps, dropped modalities, zeros for what is absent."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.cohort.patients import Patients
+
+MODALITIES = ("slides", "expression", "clinical")
+
+
+def patients(present: list[list[int]], lengths: list[int] | None = None, max_patches: int = 3) -> Patients:
+    """Patient p has features 10 p + 1, 10 p + 2 ... in its bag, genes p + 1, one clinical value p + 1."""
+    count, here = len(present), np.array(present, dtype=np.float32)
+    lengths = lengths or [2] * count
+    rows = np.arange(count, dtype=np.float32)[:, None] + 1
+    seen = here > 0
+    return Patients(
+        site=np.full(count, "A"),
+        case_id=np.array([f"P{p}" for p in range(count)]),
+        modalities=MODALITIES,
+        present=here,
+        bags=tuple(
+            10 * np.float32(p) + np.arange(1, n * int(here[p, 0]) + 1, dtype=np.float32)[:, None]
+            for p, n in enumerate(lengths)
+        ),
+        max_patches=max_patches,
+        expression=rows * seen[:, 1:2] * np.ones(2, np.float32),
+        expression_observed=seen[:, 1:2] & np.ones(2, bool),
+        aux=rows * seen[:, 1:2],
+        aux_observed=seen[:, 1:2].copy(),
+        blood=np.zeros((count, 0), np.float32),
+        blood_observed=np.zeros((count, 0), bool),
+        clinical=rows * seen[:, 2:],
+        clinical_observed=seen[:, 2:].copy(),
+        y=np.arange(count),
+        time=np.zeros(count, np.float32),
+        cens=np.zeros(count, np.float32),
+    )
+
+
+THREE = patients([[1, 1, 1], [0, 1, 1], [1, 0, 0]], [2, 0, 5])
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_bags_are_padded_and_masked() -> None:
+    batch = THREE.batch([0, 1])
+    assert batch.slides.tolist() == [[[1.0], [2.0]], [[0.0], [0.0]]]
+    assert batch.slides_mask.tolist() == [[True, True], [False, False]]
+    assert batch.present.tolist() == [[1, 1, 1], [0, 1, 1]]
+    assert batch.expression.tolist() == [[1, 1], [2, 2]]
+    assert batch.y.tolist() == [0, 1]
+    assert (batch.blood.shape, batch.imaging.shape, len(batch)) == ((2, 0), (2, 0, 0), 2)
+
+
+def test_absent_is_zeros() -> None:
+    batch = THREE.batch([2])
+    assert batch.expression.tolist() == [[0, 0]]
+    assert not batch.expression_observed.any()
+    assert not batch.aux_observed.any()
+    assert batch.clinical.tolist() == [[0]]
+
+
+def test_an_oversize_bag_is_cut_in_evaluation_and_drawn_in_training() -> None:
+    assert THREE.batch([2]).slides.flatten().tolist() == [21, 22, 23]
+    drawn = [frozenset(THREE.batch([2], generator=generator(seed)).slides.flatten().tolist()) for seed in range(20)]
+    assert all(len(bag) == 3 and bag <= {21, 22, 23, 24, 25} for bag in drawn)
+    assert len(set(drawn)) > 3
+    assert THREE.batch([0], generator=generator()).slides.flatten().tolist() == [1, 2]
+
+
+def test_the_same_generator_gives_the_same_batch() -> None:
+    one, two = (THREE.batch([0, 1, 2], generator=generator(7), modality_dropout=0.5) for _ in range(2))
+    assert all(torch.equal(value, vars(two)[name]) for name, value in vars(one).items())
+
+
+@given(seed=st.integers(0, 2**32), p=st.floats(0.01, 0.99))
+def test_dropping_modalities_never_drops_all_and_adds_none(seed: int, p: float) -> None:
+    batch = THREE.batch([0, 1, 2], generator=generator(seed), modality_dropout=p)
+    assert (batch.present.sum(1) >= 1).all()
+    assert (batch.present <= torch.from_numpy(THREE.present)).all()
+    gone = batch.present == 0
+    assert not batch.slides[gone[:, 0]].any()
+    assert not batch.slides_mask[gone[:, 0]].any()
+    for table, column in (("expression", 1), ("aux", 1), ("clinical", 2)):
+        assert not getattr(batch, table)[gone[:, column]].any()
+        assert not getattr(batch, f"{table}_observed")[gone[:, column]].any()
+        kept = ~gone[:, column]
+        assert torch.equal(getattr(batch, table)[kept], torch.from_numpy(getattr(THREE, table))[kept])
+
+
+def test_modalities_are_dropped_as_often_as_asked() -> None:
+    many = patients([[1, 1, 1]] * 4000)
+    present = many.batch(range(4000), generator=generator(), modality_dropout=0.3).present
+    # all three are drawn to be dropped with .3^3 = .027, and then one of the three is spared
+    assert present.mean(0).tolist() == pytest.approx([0.709] * 3, abs=0.03)
+    spared = many.batch(range(4000), generator=generator(), modality_dropout=0.999).present
+    assert spared.sum(1).max() <= 2
+    assert spared.mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_evaluation_drops_nothing() -> None:
+    assert torch.equal(THREE.batch([0], modality_dropout=0.9).present, torch.ones(1, 3))
+
+
+def test_only_takes_the_other_modalities_away() -> None:
+    kept = THREE.only(["clinical"])
+    assert kept.present.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+    assert [bag.shape for bag in kept.bags] == [(0, 1)] * 3
+    assert not kept.expression.any()
+    assert not kept.aux_observed.any()
+    np.testing.assert_array_equal(kept.clinical, THREE.clinical)
+    assert kept.batch([0, 1]).slides.shape == (2, 0, 1)
+    assert THREE.only(MODALITIES).present.tolist() == THREE.present.tolist()
+
+
+def test_take_and_concatenate() -> None:
+    back = THREE.take([2, 0])
+    assert (back.case_id.tolist(), [len(bag) for bag in back.bags]) == (["P2", "P0"], [5, 2])
+    assert THREE.take(np.array([False, True, False])).case_id.tolist() == ["P1"]
+    both = Patients.concatenate([THREE.take([0]), back])
+    assert both.case_id.tolist() == ["P0", "P2", "P0"]
+    assert [len(bag) for bag in both.bags] == [2, 5, 2]
+    assert len(THREE.take([])) == 0
+
+
+def test_patients_are_counted_by_modality() -> None:
+    assert [THREE.count(name) for name in MODALITIES] == [2, 2, 2]
+    assert THREE.only(["slides"]).count("expression") == 0
