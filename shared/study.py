@@ -1,7 +1,7 @@
 """The study file: the immutable description of one training, and its digest (CONTRACT.md section 1)."""
 
-from itertools import pairwise
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

@@ -62,7 +62,7 @@ class GeneStatistics:
 def normal_scores(values: NDArray[np.float32], observed: NDArray[np.bool_], clip: float) -> NDArray[np.float32]:
     """Rank within each patient and map ranks to normal quantiles; needs no other patient.
 
-    Ties share the rank of their first member in gene order; unobserved genes are 0.
+    Ties are ranked in gene order; unobserved genes are 0.
     """
     result = np.zeros(values.shape, dtype=np.float32)
     for row in range(len(values)):

@@ -6,6 +6,7 @@ python tests/benchmarks/tcga_bars.py --cohort ../shared/data/tcga_gbmlgg [--repe
 import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ CASES: dict[str, tuple[str, tuple[str, ...], Callable[[Score], list[tuple[str, f
 }
 
 
+def value(everything: dict[str, Any], who: str, place: str, metric: str) -> float:
+    """The mean over repeats of one metric of an arm or a floor."""
+    return float(everything[who][place][metric]["value"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohort", required=True)
@@ -95,7 +101,7 @@ def main() -> None:
             )
             _, metrics = simulate(run, lambda *_: None, lambda _: None)
         everything: dict[str, Any] = {**metrics["arms"], **metrics["baselines"]}
-        for figure, reached, bar in bars(lambda who, place, metric: everything[who][place][metric]["value"]):
+        for figure, reached, bar in bars(partial(value, everything)):
             print(
                 f"| {name} | {figure} | {reached:.3f} | {bar:.3f} | {'' if reached >= bar else 'missed'} |", flush=True
             )

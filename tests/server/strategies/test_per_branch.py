@@ -24,7 +24,12 @@ def strategy(name: str = "fedavg", branch_quorum: int = 2) -> PerBranch:
 
 
 def aggregated(replies: list[TrainReply], **kind: Any) -> tuple[Arrays, list[str]]:
-    return strategy(**kind).aggregate(1, ones(START), collected(replies))
+    return result(strategy(**kind), 1, ones(START), replies)
+
+
+def result(plan: PerBranch, round_: int, current: Arrays, replies: list[TrainReply]) -> tuple[Arrays, list[str]]:
+    with collected(replies) as updates:
+        return plan.aggregate(round_, current, updates)
 
 
 def last_record(replies: list[TrainReply]) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def test_the_example_worked_out_by_hand() -> None:
 
 def test_a_branch_below_its_quorum_keeps_its_arrays_bit_for_bit() -> None:
     current = rough(9, ["slides", "expression", "blood"])
-    new, kept = strategy().aggregate(1, current, collected(ROUGH))
+    new, kept = result(strategy(), 1, current, ROUGH)
     assert kept == ["blood"]
     assert new["branches.blood.w"].tobytes() == current["branches.blood.w"].tobytes()
     assert new["branches.slides.w"].tobytes() != current["branches.slides.w"].tobytes()
@@ -89,7 +94,6 @@ def test_without_a_modality_at_one_site_its_branch_is_the_mean_of_the_others() -
     others, _ = aggregated([everyone[0], everyone[2]])
     all_three, _ = aggregated(everyone)
     assert new["branches.slides.w"].tobytes() == others["branches.slides.w"].tobytes()
-    # rough() draws slides first or fusion first: fusion is that of all three sites in any case
     assert not np.array_equal(new["head.w"], others["head.w"])
     assert not np.array_equal(new["branches.slides.w"], all_three["branches.slides.w"])
 
@@ -97,9 +101,9 @@ def test_without_a_modality_at_one_site_its_branch_is_the_mean_of_the_others() -
 @pytest.mark.parametrize("memory", [2**20, 40, 0])
 def test_the_same_bits_streamed_or_kept_in_memory_or_on_disk(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
     current = rough(9, ["slides", "expression", "blood"])
-    expected = bits(strategy().aggregate(1, current, collected(ROUGH))[0])
+    expected = bits(result(strategy(), 1, current, ROUGH)[0])
     monkeypatch.setattr(server.updates, "MEMORY", memory)
-    assert bits(strategy().aggregate(1, current, collected(ROUGH))[0]) == expected
+    assert bits(result(strategy(), 1, current, ROUGH)[0]) == expected
     plan = strategy()
     for order in permutations(ROUGH):
         with plan.collect(current, "ABCD", last_record(ROUGH)) as updates:
@@ -115,7 +119,7 @@ def test_a_site_that_falls_out_of_a_streamed_round(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(server.updates, "MEMORY", memory)
     current = rough(9, ["slides", "expression", "blood"])
     left = [reply for i, reply in enumerate(ROUGH) if i != gone]
-    exact, kept = strategy().aggregate(2, current, collected(left))
+    exact, kept = result(strategy(), 2, current, left)
     results = []
     for order in permutations(left):
         plan = strategy()
@@ -154,16 +158,16 @@ def test_another_rule_keeps_the_lonely_branch_too() -> None:
 def test_the_moments_of_every_branch_survive() -> None:
     start, current = ones(START), ones(START)
     undisturbed, killed = strategy("fedadam"), strategy("fedadam")
-    current, _ = undisturbed.aggregate(1, start, collected([A, B, C]))
-    killed.aggregate(1, start, collected([A, B, C]))
+    current, _ = result(undisturbed, 1, start, [A, B, C])
+    result(killed, 1, start, [A, B, C])
     assert {name.rsplit("/", 1)[0] for name in killed.state()} == {
         f"{branch}/{moment}" for branch in ("slides", "expression", "fusion") for moment in ("m_t", "v_t")
     }
     resumed = strategy("fedadam")
     resumed.restore({name: array.copy() for name, array in killed.state().items()})
     for round_ in (2, 3):
-        one, _ = undisturbed.aggregate(round_, current, collected([A, B, C]))
-        two, _ = resumed.aggregate(round_, current, collected([A, B, C]))
+        one, _ = result(undisturbed, round_, current, [A, B, C])
+        two, _ = result(resumed, round_, current, [A, B, C])
         assert bits(one) == bits(two)
         current = one
 
