@@ -1,8 +1,8 @@
 """What a site keeps warm for one study: its patients, what it may send, and the model."""
 
-import base64
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
 from shared.cohort.store import FeatureStore
+from shared.cohort.tables import read_exclusions
 from shared.errors import Refused
 from shared.site import Site, read_site
 from shared.study import Study, parse_study
 from shared.weights import new_model
 
-__all__ = ["Session", "admitted_session", "open_session", "warm_model"]
+__all__ = ["Session", "admitted_session", "warm_model"]
 
 
 class Session:
@@ -41,7 +42,8 @@ class Session:
         folder = store_folder(site, PrepareSettings.of(study))
         if not (folder / "manifest.json").is_file():
             raise Refused("NOT_PREPARED", f"expected a feature store in {folder}, got none; run `mmfed-client prepare`")
-        self.data: SitePatients = load_patients(FeatureStore.open(folder), study, site.expression.scale)
+        withdrawn = read_exclusions(site.data)
+        self.data: SitePatients = load_patients(FeatureStore.open(folder), study, site.expression.scale, withdrawn)
         train, least = self.data.patients.take(~self.data.test), site.disclosure.min_patients
         if len(train) < least:
             raise Refused(
@@ -69,8 +71,17 @@ class Session:
         return self._ready[1], self._ready[2]
 
 
+@dataclass(frozen=True, eq=False)
+class Admitted:
+    """A study that passed the gate; hashed by identity, since it is remembered itself."""
+
+    study: Study
+
+
 def admitted_session(site_file: Path, study: str, digest: str, digest_in_message: str) -> Session:
-    """Pass the gate, then open the session; both are remembered until the site file or the approvals change.
+    """Pass the gate, then open the session.
+
+    Both are remembered while the site file, the approvals, exclude.csv and the feature store stay as they are.
 
     Parameters
     ----------
@@ -79,28 +90,36 @@ def admitted_session(site_file: Path, study: str, digest: str, digest_in_message
     digest_in_message
         As in the order.
     """
-    site = _site(site_file, site_file.stat().st_mtime_ns)
-    approvals = approvals_file(site)
-    changed = approvals.stat().st_mtime_ns if approvals.is_file() else 0
-    return _admitted(site_file, site_file.stat().st_mtime_ns, changed, study, digest, digest_in_message)
+    site = _site(site_file, _changed(site_file))
+    approvals = _changed(approvals_file(site))
+    parsed = _admitted(site_file, _changed(site_file), approvals, study, digest, digest_in_message)
+    store = _changed(_store(site_file, study, parsed) / "manifest.json")
+    return _session(site_file, study, parsed, (_changed(site_file), _changed(site.data / "exclude.csv"), store))
 
 
-@lru_cache(maxsize=256)
-def _site(site_file: Path, _changed: int) -> Site:
+def _changed(path: Path) -> int:
+    """When a file last changed, in ns; 0 when there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+@lru_cache(maxsize=64)
+def _site(site_file: Path, _at: int) -> Site:
     return read_site(site_file)
 
 
-@lru_cache(maxsize=256)
-def _admitted(site_file: Path, changed: int, _approvals: int, study: str, digest: str, in_message: str) -> Session:
-    site = _site(site_file, changed)
-    admit({"study": study, "digest": digest}, in_message, site)
-    return open_session(site_file, base64.b64decode(study).decode())
+@lru_cache(maxsize=64)
+def _admitted(site_file: Path, at: int, _approvals: int, study: str, digest: str, in_message: str) -> Admitted:
+    return Admitted(admit({"study": study, "digest": digest}, in_message, _site(site_file, at)))
 
 
-@lru_cache(maxsize=256)
-def open_session(site_file: Path, study_json: str) -> Session:
-    """The session of an admitted study, opened once a process."""
-    return Session(read_site(site_file), parse_study(json.loads(study_json)))
+@lru_cache(maxsize=64)
+def _store(site_file: Path, _study: str, admitted: Admitted) -> Path:
+    return store_folder(read_site(site_file), PrepareSettings.of(admitted.study))
+
+
+@lru_cache(maxsize=64)
+def _session(site_file: Path, _study: str, admitted: Admitted, _at: tuple[int, ...]) -> Session:
+    return Session(read_site(site_file), admitted.study)
 
 
 @lru_cache(maxsize=1)

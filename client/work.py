@@ -24,10 +24,11 @@ def greet(session: Session) -> HandshakeReply:
     return HandshakeReply(
         site=session.site.id,
         version=__version__,
-        encoders={"slides": data.encoder_sha256} if use.slides else {},
+        encoders={"slides": data.encoder_sha256 if "slides" in session.held else ""} if use.slides else {},
         genes_sha256=use.expression.genes_sha256 if use.expression else "",
         buckets={name: bucket(count) for name, count in session.counts.items()},
         gene_sums=data.sums(session.site.disclosure.min_patients),
+        per_site_results=session.site.disclosure.per_site_results,
     )
 
 
@@ -67,9 +68,14 @@ def evaluate_model(session: Session, order: Order) -> EvaluateReply:
 
 
 def _evaluate(session: Session, test: Patients) -> dict[str, Statistic]:
-    """Mergeable statistics on test patients; nothing when they are too few or the site keeps them to itself."""
+    """Mergeable statistics on test patients; nothing when they are too few or the site keeps them to itself.
+
+    Too few is also a single class (or deaths, or survivors) with fewer than `min_patients`, since counts by class are
+    part of the statistics.
+    """
     terms = session.site.disclosure
-    if not terms.evaluation or len(test) < terms.min_patients:
+    cells = np.bincount(session.data.strata[session.data.test])
+    if not terms.evaluation or not len(test) or cells[cells > 0].min() < terms.min_patients:
         return {}
     model = warm_model(session.study_json, session.device)
     scored = score_patients(predict(model, test, session.study), test, session.study)

@@ -35,12 +35,18 @@ def main(grid: Grid, context: Context) -> None:
     folder = open_run(runs, study, str(context.run_id))
     log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
     try:
-        finished = run_rounds(grid, study, folder / "checkpoints")
+        finished = run_rounds(grid, study, folder / "checkpoints", expected=_expected(grid))
     except MmfedError as exc:
         log.error("run stopped", reason=str(exc))
         raise
     write_results(folder, study, finished)
     log.info("run finished", folder=folder.name, rounds=len(finished.rounds))
+
+
+def _expected(grid: Grid) -> list[str]:
+    """The sites to wait for: those of the coordinator's registry (`$MMFED_SITES`), else the nodes that are there."""
+    named = os.environ.get("MMFED_SITES", "")
+    return named.split(",") if named else sorted(node.name for node in grid.get_nodes())
 
 
 def read_run_study(text: str, digest: str) -> Study:

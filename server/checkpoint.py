@@ -29,7 +29,6 @@ class Checkpoint:
     arrays: Arrays  # the global model
     gene_statistics: NDArray[np.float64] | None  # (2, U)
     strategy: Arrays = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)  # site -> reason
     greetings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # site -> version, encoders, buckets
     rounds: list[dict[str, Any]] = field(default_factory=list)  # the round records
 

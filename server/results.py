@@ -16,11 +16,13 @@ from shared import __version__
 from shared.digests import canonical_json, sha256_file
 from shared.metrics import Statistics
 from shared.study import Study
+from shared.study_toml import study_toml
 from shared.weights import Arrays
 
-__all__ = ["open_run", "read_rounds", "save_model", "write_manifest", "write_results"]
+__all__ = ["NOT_PRIVATE", "open_run", "read_rounds", "save_model", "write_manifest", "write_results"]
 
 UNFINISHED = "unfinished"
+NOT_PRIVATE = {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
 
 
 def open_run(runs: Path, study: Study, run_id: str) -> Path:
@@ -31,6 +33,7 @@ def open_run(runs: Path, study: Study, run_id: str) -> Path:
     folder = runs / f"{study.name}-{run_id}"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "study.json", study.canonical().encode())
+    write_atomically(folder / "study.toml", study_toml(study).encode())
     write_atomically(folder / UNFINISHED, study.digest.encode())
     return folder
 
@@ -47,7 +50,7 @@ def write_results(folder: Path, study: Study, finished: Finished) -> None:
     save_model(folder, finished.arrays, finished.gene_statistics)
     metrics = _metrics(study, finished)
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
-    lines = [canonical_json(record) for record in finished.rounds]
+    lines = [canonical_json(record) for record in _published(finished)]
     write_atomically(folder / "events.jsonl", ("\n".join(lines) + "\n").encode())
     write_manifest(folder)
     (folder / UNFINISHED).unlink(missing_ok=True)
@@ -60,7 +63,7 @@ def read_rounds(folder: Path) -> list[dict[str, Any]]:
 
 def write_manifest(folder: Path) -> None:
     """`manifest.json`: the SHA-256 of every file a user of the model relies on."""
-    names = ("study.json", "study.toml", "model.safetensors", "gene_stats.safetensors", "metrics.json")
+    names = ("study.json", "study.toml", "model.safetensors", "gene_stats.safetensors", "metrics.json", "events.jsonl")
     hashes = {name: sha256_file(folder / name) for name in names if (folder / name).is_file()}
     write_atomically(folder / "manifest.json", json.dumps({"schema": 1, "files": hashes}, indent=1).encode())
 
@@ -68,7 +71,8 @@ def write_manifest(folder: Path) -> None:
 def _metrics(study: Study, finished: Finished) -> dict[str, Any]:
     """metrics.json of a deployment: scores come from mergeable statistics, never from patients."""
     parts = {s: Statistics.from_record(r.evaluation) for s, r in sorted(finished.evaluation.items()) if r.evaluation}
-    arm: dict[str, Any] = {"rounds": finished.rounds, "sites": {site: _values(part) for site, part in parts.items()}}
+    shown = {site: _values(part) for site, part in parts.items() if finished.greetings[site].per_site_results}
+    arm: dict[str, Any] = {"rounds": _published(finished), "sites": shown}
     arm["own"] = _values(reduce(Statistics.merge, parts.values())) if parts else {}
     return {
         "schema": 1,
@@ -87,8 +91,17 @@ def _metrics(study: Study, finished: Finished) -> dict[str, Any]:
         },
         "refused": dict(finished.refused),
         "arms": {"federated": arm},
-        "privacy": {site: {"mode": study.privacy.mode} for site in sorted(finished.greetings)},
+        "privacy": dict.fromkeys(sorted(finished.greetings), NOT_PRIVATE),
     }
+
+
+def _published(finished: Finished) -> list[dict[str, Any]]:
+    """The round records without the figures of sites that keep their own row to themselves."""
+    private = {site for site, greeting in finished.greetings.items() if not greeting.per_site_results}
+    return [
+        {**record, "sites": {site: {} if site in private else row for site, row in record["sites"].items()}}
+        for record in finished.rounds
+    ]
 
 
 def _values(statistics: Statistics) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -58,17 +58,23 @@ def run_rounds(
     study: Study,
     folder: Path,
     *,
+    expected: Collection[str] = (),
     poll_s: float = 0.5,
     on_round: Callable[[dict[str, Any]], None] | None = None,
 ) -> Finished:
     """Train `study` with the sites behind `grid`; goes on from the checkpoint in `folder` if there is one.
+
+    Parameters
+    ----------
+    expected
+        Sites to wait for before the run starts: the coordinator's registry, since a Grid lists online nodes only.
 
     Raises
     ------
     QuorumError
         Too few sites took part, or too few usable replies came in ATTEMPTS attempts at a round.
     """
-    loop = _Loop(grid, study, folder, poll_s)
+    loop = _Loop(grid, study, folder, frozenset(expected), poll_s)
     loop.gather()
     for round_ in range(loop.state.round + 1, study.training.rounds + 1):
         record = loop.train(round_)
@@ -84,7 +90,9 @@ class _Loop:
     grid: Grid
     study: Study
     folder: Path
+    expected: frozenset[str]
     poll_s: float
+    silent: dict[str, str] = field(init=False, default_factory=dict)  # sites that did not answer the last handshake
     state: Checkpoint = field(init=False)
     members: Members = field(init=False)
     strategy: PerBranch = field(init=False)
@@ -97,51 +105,58 @@ class _Loop:
             return
         self.state = found
         self.strategy.restore(found.strategy)
-        self.members.refused = dict(found.refused)
         self.members.greetings = {site: _known(site, facts) for site, facts in found.greetings.items()}
         log.info("resuming", round=found.round)
 
     def gather(self) -> None:
-        """Wait for the registered sites, greet those that are new, and settle the gene statistics."""
-        quorum, started = self.study.federation.quorum, time.monotonic()
-        deadline = started + self.study.federation.deadline_s
-        while True:
-            online, registered = online_sites(self.grid), len(list(self.grid.get_nodes()))
-            waited = time.monotonic() - started
-            if len(online) >= registered or (len(online) >= quorum and waited > GATHERING_S):
-                break
-            if time.monotonic() > deadline:
-                raise QuorumError(
-                    f"expected {quorum} sites online, got {len(online)}; start `mmfed-client` at the others"
-                )
-            time.sleep(self.poll_s)
+        """Wait for the expected sites, greet those that are new, and settle the gene statistics."""
+        quorum = self.study.federation.quorum
+        online = self._wait_for(self.expected | self.members.greetings.keys())
         self._greet(online)
         if self.state.round == 0:  # later members join with the statistics of the first handshake
             self.state = replace(self.state, gene_statistics=self.members.gene_statistics())
         if len(self.members.greetings) < quorum:
-            reasons = "; ".join(f"{site}: {why}" for site, why in sorted(self.members.refused.items()))
+            reasons = "; ".join(f"{site}: {why}" for site, why in sorted((self.silent | self.members.refused).items()))
             raise QuorumError(
                 f"expected {quorum} sites to take part, got {len(self.members.greetings)} ({reasons}); mend those sites"
             )
 
     def train(self, round_: int) -> dict[str, Any]:
         """One round; returns its record."""
-        started = time.monotonic()
+        started, quorum = time.monotonic(), self.study.federation.quorum
         for attempt in range(ATTEMPTS):
-            online = online_sites(self.grid)
+            # a member that fell out of the last round is welcome back, but not waited for again
+            last = self._last_record()
+            online = self._wait_for(self.members.greetings.keys() & (last["sites"].keys() if last else self.expected))
             self._greet(online)
             nodes = {site: node for site, node in online.items() if site in self.members.greetings}
-            with self.strategy.collect(self.state.arrays, nodes, self._last_record()) as updates:
+            with self.strategy.collect(self.state.arrays, nodes, last) as updates:
                 wave = self._train_wave(round_, attempt, nodes, updates)
-                if len(updates) >= self.study.federation.quorum:
+                wave.missing |= dict.fromkeys(self.members.greetings.keys() - nodes.keys(), "not online")
+                if len(updates) >= quorum:
                     arrays, kept = self.strategy.aggregate(round_, self.state.arrays, updates)
                     return self._finish_round(round_, arrays, kept, updates, wave, time.monotonic() - started)
             log.warning("round without a quorum", round=round_, attempt=attempt + 1, replies=len(wave.accepted))
+        reasons = "; ".join(f"{site}: {why}" for site, why in sorted(wave.missing.items()))
         raise QuorumError(
-            f"round {round_}: expected {self.study.federation.quorum} usable replies, got {len(wave.accepted)} in "
-            f"{ATTEMPTS} attempts ({'; '.join(f'{s}: {r}' for s, r in sorted(wave.missing.items()))}); the run can be "
-            "resumed from its last checkpoint"
+            f"round {round_}: expected {quorum} usable replies, got {len(wave.accepted)} in {ATTEMPTS} attempts "
+            f"({reasons}); mend those sites and submit again: the run goes on from its last finished round"
         )
+
+    def _wait_for(self, sites: Collection[str]) -> dict[str, int]:
+        """Wait until all `sites` are online; a quorum waits GATHERING_S for the others, fewer until the deadline."""
+        federation, started = self.study.federation, time.monotonic()
+        while True:
+            online = online_sites(self.grid)
+            waited, enough = time.monotonic() - started, len(online) >= federation.quorum
+            if enough and (online.keys() >= set(sites) or waited >= min(GATHERING_S, federation.deadline_s)):
+                return online
+            if waited >= federation.deadline_s:
+                raise QuorumError(
+                    f"expected {federation.quorum} sites online within {federation.deadline_s:g} s, got {len(online)} "
+                    f"({', '.join(online) or 'none'}); start `mmfed-client` at the others"
+                )
+            time.sleep(self.poll_s)
 
     def _last_record(self) -> dict[str, Any] | None:
         return self.state.rounds[-1] if self.state.rounds else None
@@ -170,7 +185,7 @@ class _Loop:
         )
 
     def _greet(self, online: Mapping[str, int]) -> None:
-        """Handshake with the sites not yet known; gene statistics then include them."""
+        """Handshake with the sites not yet known."""
         new = {s: n for s, n in online.items() if s not in self.members.greetings and s not in self.members.refused}
         if not new:
             return
@@ -185,8 +200,9 @@ class _Loop:
             poll_s=self.poll_s,
         )
         self.members.admit(wave.accepted)
-        # a broken link is asked again in the next round; an answer, once given, stands for the run
+        # an answer, once given, stands until the run is submitted again; a broken link is asked again next round
         self.members.refused |= {site: why for site, why in wave.missing.items() if why in CODES}
+        self.silent = {site: why for site, why in wave.missing.items() if why not in CODES}
 
     def _orders(self, nodes: Mapping[str, int], **fields: Any) -> dict[str, Order]:
         """One order a site: the arrays of the branches it holds. Sites that hold the same share one order."""
@@ -229,7 +245,6 @@ class _Loop:
             round=round_,
             arrays=arrays,
             strategy=self.strategy.state(),
-            refused=dict(self.members.refused),
             greetings={site: _facts(greeting) for site, greeting in sorted(self.members.greetings.items())},
             rounds=[*self.state.rounds, record],
         )
@@ -263,7 +278,12 @@ def _record(
 
 def _facts(greeting: HandshakeReply) -> dict[str, Any]:
     """What a checkpoint keeps of a greeting; the sums are already in the gene statistics."""
-    return {"version": greeting.version, "encoders": dict(greeting.encoders), "buckets": dict(greeting.buckets)}
+    return {
+        "version": greeting.version,
+        "encoders": dict(greeting.encoders),
+        "buckets": dict(greeting.buckets),
+        "per_site_results": greeting.per_site_results,
+    }
 
 
 def _known(site: str, facts: Mapping[str, Any]) -> HandshakeReply:

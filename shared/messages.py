@@ -123,12 +123,13 @@ class HandshakeReply:
     genes_sha256: str
     buckets: Mapping[str, str]  # held branch -> bucket of its training patients
     gene_sums: NDArray[np.float64]  # (3, U), zeros where withheld
+    per_site_results: bool = True  # may others see this site's row
     head: str = ""
 
     def content(self) -> RecordDict:
         """As a Flower record."""
         config = {"schema": SCHEMA, "site": self.site, "version": self.version, "head": self.head}
-        config |= {"genes_sha256": self.genes_sha256}
+        config |= {"genes_sha256": self.genes_sha256, "per_site_results": self.per_site_results}
         config |= {f"encoder.{name}": sha for name, sha in self.encoders.items()}
         config |= {f"bucket.{name}": size for name, size in self.buckets.items()}
         content = RecordDict({"config": ConfigRecord(config)})  # type: ignore[arg-type]
@@ -149,6 +150,7 @@ class HandshakeReply:
             genes_sha256=str(config.get("genes_sha256", "")),
             buckets={k.removeprefix("bucket."): str(v) for k, v in config.items() if k.startswith("bucket.")},
             gene_sums=_floats(sums, "gene_sums"),
+            per_site_results=bool(config.get("per_site_results", False)),
             head=str(config.get("head", "")),
         )
 

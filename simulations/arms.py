@@ -18,11 +18,13 @@ from safetensors.numpy import load_file
 import client.app
 import server.app
 from client.approvals import approve, approved
+from client.prepare import PrepareSettings, store_folder
 from client.training import train_round
 from server.results import read_rounds
 from server.rounds import learning_rate
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
+from shared.digests import sha256_file, sha256_json
 from shared.seeds import derive_seed
 from shared.site import read_site
 from shared.study import Study
@@ -63,6 +65,7 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
         site = read_site(hospital.site_file)
         if not approved(site, study.digest):
             approve(site, study, person="simulation")
+    folder = folder / _inputs_name(fold, members)
     run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
     nodes = {h.id: {"site": h.id, "site-file": str(h.site_file)} for h in members}
     grid = InlineGrid(client.app.app, nodes, run_config)
@@ -80,6 +83,13 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
     table = GeneStatistics(load_file(statistics)["gene_statistics"]) if statistics.is_file() else None
     model = Model(load_file(run / "model.safetensors"), table)
     return Trained({"": model}, time.perf_counter() - started, read_rounds(run))
+
+
+def _inputs_name(fold: Fold, members: Sequence[Hospital]) -> str:
+    """A name for everything the federated arm depends on, so that a run goes on only where nothing has changed."""
+    settings = PrepareSettings.of(fold.study)
+    stores = {h.id: sha256_file(store_folder(read_site(h.site_file), settings) / "manifest.json") for h in members}
+    return sha256_json([fold.study.digest, stores])[:12]
 
 
 def train_pooled(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
+import structlog
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
@@ -20,8 +21,9 @@ from shared.study import Study, SurvivalTask
 from simulations.fold import Fold
 from simulations.scores import Scores
 
-__all__ = ["score_baselines"]
+__all__ = ["NothingToFit", "score_baselines"]
 
+log = structlog.get_logger()
 Floats = NDArray[np.float64]
 COMPONENTS = 60  # 1,280 features and 60 patients: a floor needs fewer dimensions
 RIDGE = 0.1
@@ -33,15 +35,26 @@ def score_baselines(fold: Fold) -> dict[str, Scores]:
     train = Patients.concatenate([fold.train(site, statistics) for site in fold.training])
     test = Patients.concatenate([fold.test(site, statistics) for site in fold.training])
     unseen = fold.unseen(statistics)
-    fitted: dict[str, Callable[[Patients], Floats]] = {"site_alone": _site_alone(train, study)}
-    for name in study.modalities.names:
-        fitted[f"linear_{name}"] = _linear(train, study, (name,))
-    if len(study.modalities.names) > 1:
-        fitted["linear_all"] = _linear(train, study, study.modalities.names)
+    fits: dict[str, Callable[[], Callable[[Patients], Floats]]] = {"site_alone": partial(_site_alone, train, study)}
+    trainable = tuple(name for name in study.modalities.names if train.count(name) >= 2)  # others have no floor
+    for name in trainable:
+        fits[f"linear_{name}"] = partial(_linear, train, study, (name,))
+    if len(trainable) > 1:
+        fits["linear_all"] = partial(_linear, train, study, trainable)
     age = _age_column(study)
-    if isinstance(study.task, SurvivalTask) and age is not None:
-        fitted["age_alone"] = _fit(train, study, lambda patients: patients.clinical[:, [age]].astype(np.float64))
-    return {name: _scores(predict, test, unseen, study) for name, predict in fitted.items()}
+    if isinstance(study.task, SurvivalTask) and age is not None and np.ptp(train.clinical[:, age]) > 0:
+        fits["age_alone"] = partial(_fit, train, study, lambda patients: patients.clinical[:, [age]].astype(np.float64))
+    scores = {}
+    for name, fit in fits.items():
+        try:
+            scores[name] = _scores(fit(), test, unseen, study)
+        except (NothingToFit, ConvergenceError) as exc:
+            log.warning("a floor was left out", floor=name, reason=str(exc).split("\n")[0])
+    return scores
+
+
+class NothingToFit(ValueError):
+    """A floor has no inputs that vary among the training patients."""
 
 
 def _scores(predict: Callable[[Patients], Floats], test: Patients, unseen: Patients | None, study: Study) -> Scores:
@@ -76,17 +89,22 @@ def _linear(train: Patients, study: Study, kept: tuple[str, ...]) -> Callable[[P
     for name, block in _features(have, kept).items():
         here = have.present[:, study.modalities.names.index(name)] > 0
         size = min(COMPONENTS, int(here.sum()) - 1, block.shape[1])
+        if size < 1 or not (block[here].std(axis=0) > 0).any():
+            continue
         reducers[name] = make_pipeline(StandardScaler(), PCA(size, svd_solver="full")).fit(block[here])
+
+    if not reducers:
+        raise NothingToFit(f"expected values of {', '.join(kept)} that differ among training patients, got none")
 
     def reduced(patients: Patients) -> Floats:
         parts = []
-        for name, block in _features(patients, kept).items():
+        for name, block in _features(patients, tuple(reducers)).items():
             here = patients.present[:, study.modalities.names.index(name)] > 0
             part = np.zeros((len(patients), reducers[name][-1].n_components_))
             if here.any():
                 part[here] = reducers[name].transform(block[here])
             # one variance for every block, so that the ridge treats modalities alike
-            parts.append(part / np.sqrt(reducers[name][-1].explained_variance_.sum()))
+            parts.append(part / np.sqrt(reducers[name][-1].explained_variance_.sum() or 1.0))
         return np.hstack(parts)
 
     return _fit(have, study, reduced)

@@ -13,6 +13,7 @@ from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, Refused, StudyError
 from shared.site import Disclosure, read_site
 from shared.study import Study
+from shared.tasks import task_of
 from simulations.hospitals import Hospital
 
 __all__ = ["Fold", "load_sites", "make_folds"]
@@ -68,7 +69,8 @@ def load_sites(hospitals: Sequence[Hospital], study: Study) -> tuple[dict[str, S
         except Refused as exc:
             if exc.code != "NO_PATIENTS":
                 raise
-            excluded["site without a usable patient"] += len(store.patients)
+            reasons = task_of(study.task).labels(store.patients).reason
+            excluded.update(reason or "none of the study's modalities" for reason in reasons)
             continue
         excluded.update(sites[hospital.id].excluded)
     return sites, excluded

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from lifelines import KaplanMeierFitter
 
+from server.results import NOT_PRIVATE
 from shared import __version__
 from shared.cohort.patients import Patients
 from shared.metrics import MAIN, Scored, Value
@@ -19,7 +20,6 @@ from simulations.scores import Measured
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves"]
 
-NOT_PRIVATE = {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
 PAIRS = (("federated", "local"), ("federated", "pooled"))
 Repeats = list[list[Measured]]  # repeats of folds
 
@@ -35,6 +35,13 @@ class RunRecord:
         self.seconds: dict[str, float] = {}
         self.round_seconds: list[float] = []
         self.curves: dict[str, list[dict[str, Any]]] = {}
+        self.failed: dict[str, str] = {}  # arm -> reason; an arm that failed once is left out altogether
+
+    def fail(self, arm: str, reason: str) -> None:
+        """Leave an arm out: means over some of its folds would not compare with the others."""
+        self.failed[arm] = reason
+        for table in (self.arms, self.without, self.rounds, self.curves, self.seconds):
+            table.pop(arm, None)
 
     @staticmethod
     def put(table: dict[str, Repeats], measured: Mapping[str, Measured], repeat: int) -> None:

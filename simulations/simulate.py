@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
-from client.prepare import PrepareReport, PrepareSettings, prepare, store_folder
+from client.prepare import PrepareReport, PrepareSettings, prepare
 from server.checkpoint import write_atomically
 from server.results import save_model, write_manifest
 from shared.digests import canonical_json
-from shared.errors import BadInput, CohortError, NoPatients
+from shared.errors import BadInput, CohortError, NoPatients, WorkFailed
 from shared.site import read_site
 from shared.study import Study, SurvivalTask
+from shared.study_toml import study_toml
 from simulations.adapt import adapt, of_fold, override
 from simulations.arms import ARMS, Trained, train_arm
 from simulations.baselines import score_baselines
@@ -26,8 +28,9 @@ from simulations.hospitals import Hospital, split_cohort
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_scores, score_arm
-from simulations.study_toml import study_toml
 from simulations.synthetic import DEFAULT_HOSPITALS, cohort_digest, write_cohort
+
+log = structlog.get_logger()
 
 __all__ = ["Options", "Progress", "simulate"]
 
@@ -59,8 +62,8 @@ class Options:
             raise BadInput(
                 f"--arms: expected some of {', '.join(ARMS)}, got {', '.join(unknown) or 'none'}; correct it"
             )
-        if self.repeats < 1 or self.min_site_patients < 1:
-            raise BadInput("--repeats and --min-site-patients: expected at least 1, got less; correct it")
+        if min(self.repeats, self.min_site_patients, 1 if self.folds is None else self.folds) < 1:
+            raise BadInput("--repeats, --folds and --min-site-patients: expected at least 1, got less; correct it")
 
 
 def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
@@ -79,9 +82,12 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     study, notes = adapt(written, cohort, synthetic=synthetic, folder=options.study_folder)
     for note in notes:
         say(note)
-    hospitals = _prepare(split_cohort(cohort, options.split, options.cache / "hospitals"), study, options, progress)
+    everyone = split_cohort(cohort, options.split, options.cache / "hospitals")
+    hospitals = _prepare(everyone, study, options, progress)
     prepared = time.perf_counter() - clock
     folder = options.out or Path("runs") / f"{study.name}-{started:%Y%m%d-%H%M%S}"
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"--out: expected a folder, got the file {folder}; name another")
     folder.mkdir(parents=True, exist_ok=True)
     record = RunRecord()
     first: list[Fold] = []
@@ -90,9 +96,12 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         first = first or folds
         for number, fold in enumerate(folds):
             _run_fold(options, fold, hospitals, folder, record, (repeat, number, len(folds)), progress)
+    if not record.arms:
+        raise WorkFailed("; ".join(record.failed.values()))
     _, excluded = load_sites(hospitals, study)
-    excluded += _left_out(hospitals, study)
+    excluded += _left_out(everyone)
     notes = notes + _notes(study, hospitals, synthetic, cohort)
+    notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
     timing = {
         "prepare_s": round(prepared, 2),
         "arms": {arm: round(seconds, 2) for arm, seconds in record.seconds.items()},
@@ -156,11 +165,16 @@ def _run_fold(
     repeat, number, of = place
     done, total = repeat * of + number, options.repeats * of
     for arm in ARMS:
-        if arm not in options.arms:
+        if arm not in options.arms or arm in record.failed:
             continue
         progress(f"training {arm}", done, total)
-        trained = train_arm(arm, fold, hospitals, folder / "checkpoints" / f"repeat-{repeat}-fold-{number}")
-        scores = score_arm(fold, trained, ablate=arm == "federated")
+        try:
+            trained = train_arm(arm, fold, hospitals, folder / "checkpoints")
+            scores = score_arm(fold, trained, ablate=arm == "federated")
+        except WorkFailed as exc:  # the other arms are still worth a report
+            log.error("an arm failed", arm=arm, reason=str(exc))
+            record.fail(arm, str(exc))
+            continue
         record.put(record.arms.setdefault(arm, {}), measure_scores(scores, fold), repeat)
         for modality, part in scores.without.items():
             table = record.without.setdefault(arm, {}).setdefault(modality, {})
@@ -188,13 +202,12 @@ def _save(folder: Path, study: Study, arm: str, trained: Trained) -> None:
     write_atomically(folder / "events.jsonl", ("\n".join(lines) + "\n").encode())
 
 
-def _left_out(hospitals: Sequence[Hospital], study: Study) -> Counter[str]:
-    """Patients that `prepare` left out altogether, by reason."""
+def _left_out(hospitals: Sequence[Hospital]) -> Counter[str]:
+    """Patients that `prepare` left out altogether, by reason; those of hospitals without any usable patient too."""
     counts: Counter[str] = Counter()
     for hospital in hospitals:
-        site = read_site(hospital.site_file)
-        store = store_folder(site, PrepareSettings.of(study))
-        rows = PrepareReport.read(store.with_suffix(".csv"), store).rows
+        state = read_site(hospital.site_file).state
+        rows = PrepareReport.read(state / "prepare-report.csv", state).rows
         counts.update(row.reason for row in rows if row.state == "left out" and row.file == "clinical.tsv")
     return counts
 

@@ -23,7 +23,7 @@ from simulations.inline import InlineGrid
 
 GROUPS = {"repair": ["BRCA1", "MSH6", "PALB2"], "signal": ["EGFR", "PALB2", "TP53"]}
 RARE = "MSH6"  # measured in RARE_PATIENTS patients of site A only
-RARE_PATIENTS = 4
+RARE_PATIENTS = 6
 CONTENT: dict[str, Any] = {
     "schema": 1,
     "name": "tiny",
@@ -66,7 +66,7 @@ def write_site(
             values = 5 + 0.7 * grade + rng.normal(size=len(grade))
             cells = [f"{value:.4f}" for value in values]
             if gene == RARE:
-                cells = [cell if i < RARE_PATIENTS and name == "A" else "" for i, cell in enumerate(cells)]
+                cells = [cell if i % 4 == 0 and name == "A" else "" for i, cell in enumerate(cells)]
             table.append("\t".join([gene, *cells]))
         (data / "expression.tsv").write_text("\n".join(table) + "\n")
     file = folder / "site.toml"
@@ -149,8 +149,18 @@ class Run:
         return [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
 
 
-def run(study: Study, sites: Mapping[str, Path], folder: Path, grid_class: type[InlineGrid] = WatchedGrid) -> Run:
-    """Run `study` with `sites` (id -> site file), registered in that order; run folders are made in `folder`."""
+def run(
+    study: Study,
+    sites: Mapping[str, Path],
+    folder: Path,
+    grid_class: type[InlineGrid] = WatchedGrid,
+    *,
+    named: bool = True,
+) -> Run:
+    """Run `study` with `sites` (id -> site file), registered in that order.
+
+    Run folders are made in `folder`, which the run config names unless `named` is False.
+    """
     for file in sites.values():
         prepared_site(file, study)
     run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
@@ -162,7 +172,7 @@ def run(study: Study, sites: Mapping[str, Path], folder: Path, grid_class: type[
         node_id=1,
         node_config={},
         state=RecordDict(),
-        run_config={**run_config, "runs": str(folder)},
+        run_config={**run_config, "runs": str(folder) if named else ""},
         series_id=1,
     )
     configured = structlog.is_configured()

@@ -1,6 +1,7 @@
 """From a site's feature store to the patients of a study."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,7 +59,9 @@ class SitePatients:
         return replace(self.patients, expression=scaled)
 
 
-def load_patients(store: FeatureStore, study: Study, scale: str) -> SitePatients:
+def load_patients(
+    store: FeatureStore, study: Study, scale: str, withdrawn: Collection[str] = frozenset()
+) -> SitePatients:
     """The patients of `store` that have the study's label and at least one of its modalities.
 
     Parameters
@@ -69,6 +72,8 @@ def load_patients(store: FeatureStore, study: Study, scale: str) -> SitePatients
         The resolved study.
     scale
         `expression.scale` of the site file.
+    withdrawn
+        Case ids of exclude.csv. They are dropped after the split, so that nobody else changes sides.
 
     Raises
     ------
@@ -94,13 +99,12 @@ def load_patients(store: FeatureStore, study: Study, scale: str) -> SitePatients
         cens=labels.cens,
     ).take(usable)
     strata = task_of(study.task).strata(labels)[usable]
-    return SitePatients(
-        patients=patients,
-        test=split_patients(study, patients.case_id.tolist(), strata.tolist()),
-        strata=strata,
-        excluded=Counter(reasons[~usable].tolist()),
-        encoder_sha256=store.encoder_sha256,
-    )
+    test = split_patients(study, patients.case_id.tolist(), strata.tolist())
+    stay = ~np.isin(patients.case_id, list(withdrawn))
+    excluded = Counter(reasons[~usable].tolist())
+    if not stay.all():
+        excluded["exclude.csv"] = int((~stay).sum())
+    return SitePatients(patients.take(stay), test[stay], strata[stay], excluded, store.encoder_sha256)
 
 
 def _presence(store: FeatureStore, study: Study) -> NDArray[np.float32]:

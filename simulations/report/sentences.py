@@ -102,7 +102,7 @@ def held_branches(metrics: dict[str, Any]) -> list[str]:
     counts: dict[tuple[str, str], int] = {}
     for arm, scores in metrics.get("arms", {}).items():
         for record in scores.get("rounds") or []:
-            for branch in record.get("held") or []:
+            for branch in record.get("kept") or []:
                 counts[arm, branch] = counts.get((arm, branch), 0) + 1
     return [
         f"{look(arm).name}: too few hospitals had {branch} in {count} {'round' if count == 1 else 'rounds'}; "

@@ -9,8 +9,8 @@ import pytest
 from shared.cohort.genes import groups_digest
 from shared.errors import BadInput, CohortError, StudyError
 from shared.study import ClassificationTask, Study, SurvivalTask, parse_study
+from shared.study_toml import study_toml
 from simulations.adapt import adapt, of_fold, override
-from simulations.study_toml import study_toml
 
 MakeStudy = Callable[..., Study]
 MakeCohort = Callable[..., Path]

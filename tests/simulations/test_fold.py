@@ -129,7 +129,7 @@ def test_statistics_are_those_of_the_training_patients(tiny: Any) -> None:
     assert not np.allclose(own.table[0], fold.statistics.table[0], atol=1e-3)
 
 
-def test_sites_without_a_usable_patient_are_counted(
+def test_patients_of_sites_without_a_usable_one_are_counted(
     make_cohort: Callable[..., Path],
     make_study: Callable[..., Study],
     make_prepared: Callable[..., Any],
@@ -142,4 +142,4 @@ def test_sites_without_a_usable_patient_are_counted(
     prepared = make_prepared(cohort, make_study(), tmp_path / "cache")
     sites, excluded = load_sites(prepared.hospitals, prepared.study)
     assert list(sites) == ["AA"]
-    assert excluded == {"label missing": 1, "site without a usable patient": 3}
+    assert excluded == {"label missing": 4}  # the three of BB, which has nobody else, among them

@@ -122,9 +122,8 @@ def test_floors_stand_beside_the_arms(metrics: dict[str, Any]) -> None:
 
 
 def test_no_privacy_is_said_for_every_site(metrics: dict[str, Any]) -> None:
-    assert metrics["privacy"] == dict.fromkeys(
-        TRAINING, {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
-    )
+    off = {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
+    assert metrics["privacy"] == dict.fromkeys(TRAINING, off)
 
 
 def test_the_z_scored_table_is_confessed(metrics: dict[str, Any]) -> None:

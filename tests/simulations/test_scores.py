@@ -8,25 +8,25 @@ import pytest
 
 from shared.metrics import Scored
 from shared.study import Study
+from simulations.arms import train_arm
 from simulations.averages import average, difference
 from simulations.fold import Fold
 from simulations.scores import DRAWS, Scores, measure_scores, score_arm
-from simulations.arms import train_arm
 
 
 def _classified(site: str, y: Sequence[int], p1: Sequence[float]) -> Scored:
     """Patients of one site with the probability of class 1."""
     zeros, p = np.zeros(len(y)), np.array(p1)
-    return Scored("classification", np.column_stack([1 - p, p]), np.array(y), zeros, zeros.astype(int), np.full(len(y), site))
+    return Scored(
+        "classification", np.column_stack([1 - p, p]), np.array(y), zeros, zeros.astype(int), np.full(len(y), site)
+    )
 
 
 def _survived(site: str, time: Sequence[float], event: Sequence[int], risk: Sequence[float]) -> Scored:
     """Patients of one site; a higher risk is a lower survival in both bins (the edge is at 12 months)."""
-    curve = 1 - np.array(risk)
+    curve, sites = 1 - np.array(risk), np.full(len(time), site)
     y = (np.array(time) > 12).astype(int)
-    return Scored(
-        "survival", np.column_stack([curve, curve / 2]), y, np.array(time), np.array(event), np.full(len(y), site), (12.0,)
-    )  # fmt: skip
+    return Scored("survival", np.column_stack([curve, curve / 2]), y, np.array(time), np.array(event), sites, (12.0,))
 
 
 A = _classified("A", [0, 0, 1, 1], [0.1, 0.4, 0.3, 0.8])  # accuracy 3/4; AUC 3/4: of four pairs, .3 against .4 is wrong

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file
 
 from shared.cohort.tables import read_clinical
 from shared.errors import BadInput, CohortError
-from shared.study import Study, read_study
+from shared.study import Study, parse_study, read_study
 from simulations.arms import train_arm
 from simulations.scores import measure_scores, score_arm
 from simulations.simulate import Options, simulate
@@ -39,7 +40,7 @@ def test_the_run_folder_holds_everything_and_nothing_else(tiny_run: Any) -> None
 
 def test_the_manifest_has_the_right_hashes(tiny_run: Any) -> None:
     files = json.loads((tiny_run.folder / "manifest.json").read_text())["files"]
-    assert set(files) == {"study.toml", "model.safetensors", "gene_stats.safetensors", "metrics.json"}
+    assert set(files) >= {"study.toml", "model.safetensors", "gene_stats.safetensors", "metrics.json"}
     for name, digest in files.items():
         assert hashlib.sha256((tiny_run.folder / name).read_bytes()).hexdigest() == digest
 
@@ -50,7 +51,9 @@ def test_the_study_of_the_run_reads_back_with_the_digest_of_the_metrics(tiny_run
 
 def test_the_model_and_the_events_are_those_of_the_first_repeat(tiny_run: Any) -> None:
     saved = load_file(tiny_run.folder / "model.safetensors")
-    run = tiny_run.folder / "checkpoints" / "repeat-0-fold-0" / "tiny-1"
+    digest = tiny_run.metrics["study"]["digest"]  # of the first repeat, whose seed is the study's own
+    files = (tiny_run.folder / "checkpoints").rglob("study.json")
+    (run,) = (f.parent for f in files if parse_study(json.loads(f.read_text())).digest == digest)
     assert {name: array.tolist() for name, array in saved.items()} == {
         name: array.tolist() for name, array in load_file(run / "model.safetensors").items()
     }
@@ -86,7 +89,7 @@ def test_statistics_agree_with_patients(
     (fold,) = prepared.folds()
     trained = train_arm("federated", fold, prepared.hospitals, tmp_path / "run")
     patients = measure_scores(score_arm(fold, trained), fold)
-    arm = json.loads((tmp_path / "run" / "tiny-1" / "metrics.json").read_text())["arms"]["federated"]
+    arm = json.loads(next((tmp_path / "run").rglob("metrics.json")).read_text())["arms"]["federated"]
     for where, statistics in {"own": arm["own"], **{f"sites.{s}": v for s, v in arm["sites"].items()}}.items():
         point = patients[where].point
         assert statistics["accuracy"]["n"] == patients[where].n
@@ -165,3 +168,48 @@ def test_a_second_run_reuses_the_prepared_hospitals(tiny_run: Any, make_study: M
         )
     )  # fmt: skip
     assert {path: path.stat().st_mtime_ns for path in tiny_run.cache.rglob("manifest.json")} == stores
+
+
+def test_a_run_folder_goes_on_with_its_own_hospitals_only(tiny_run: Any, make_study: MakeStudy, tmp_path: Path) -> None:
+    """A finished federation is not trained again, and never stands in for one of other hospitals."""
+    options = Options(
+        make_study(), cohort=str(tiny_run.cohort), arms=("federated",), out=tmp_path, cache=tiny_run.cache
+    )
+    _, first, _ = _run(options)
+    checkpoint = next(tmp_path.rglob("latest.safetensors"))
+    written = checkpoint.stat().st_mtime_ns
+    _, again, _ = _run(options)
+    assert checkpoint.stat().st_mtime_ns == written
+    assert again["arms"] == first["arms"]
+    _, other, _ = _run(replace(options, min_site_patients=25))  # the same study, two of the three hospitals
+    assert {site for round_ in other["arms"]["federated"]["rounds"] for site in round_["sites"]} == {"02", "HT"}
+
+
+def test_a_modality_that_only_unseen_patients_have_does_no_harm(
+    make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
+) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 22, "BB": 22, "ZZ": 8})
+    rows = [line.split("\t") for line in (cohort / "clinical.tsv").read_text().splitlines()]
+    rows = [row if "-ZZ-" in row[0] or row[0] == "case_id" else [row[0], "", *row[2:]] for row in rows]
+    (cohort / "clinical.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    study = make_study("training.rounds=1", "modalities.clinical.columns=['age_at_diagnosis']")
+    _, metrics, _ = _run(Options(study, cohort=str(cohort), out=tmp_path / "run", cache=tmp_path / "cache"))
+    assert metrics["cohort"]["sites"]["AA"]["modalities"] == {"expression": 22, "clinical": 0}
+    assert set(metrics["baselines"]) == {"site_alone", "linear_expression"}  # nobody to fit the other floors on
+
+
+def test_genes_that_never_vary_do_no_harm(
+    make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
+) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 22, "BB": 22})
+    lines = [line.split("\t") for line in (cohort / "expression.tsv").read_text().splitlines()]
+    constant = [lines[0], *([line[0], *["7.0"] * (len(line) - 1)] for line in lines[1:])]
+    (cohort / "expression.tsv").write_text("\n".join("\t".join(line) for line in constant) + "\n")
+    _, metrics, _ = _run(
+        Options(make_study("training.rounds=1"), cohort=str(cohort), out=tmp_path / "run", cache=tmp_path / "cache")
+    )
+    assert metrics["cohort"]["sites"]["AA"]["modalities"] == {
+        "expression": 0,
+        "clinical": 22,
+    }  # said to be not measured
+    assert set(metrics["baselines"]) == {"site_alone", "linear_clinical"}

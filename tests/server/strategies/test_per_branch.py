@@ -88,7 +88,9 @@ def test_all_branches_can_be_kept() -> None:
 
 
 def test_without_a_modality_at_one_site_its_branch_is_the_mean_of_the_others() -> None:
-    everyone = [update(site, {"slides": n, "fusion": n}, rough(n, ["slides"])) for site, n in zip("ABC", (5, 8, 9))]
+    everyone = [
+        update(site, {"slides": n, "fusion": n}, rough(n, ["slides"])) for site, n in zip("ABC", (5, 8, 9), strict=True)
+    ]
     without = update("B", {"fusion": 8}, rough(8, []))
     new, _ = aggregated([everyone[0], without, everyone[2]])
     others, _ = aggregated([everyone[0], everyone[2]])

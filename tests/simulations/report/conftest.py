@@ -86,7 +86,7 @@ def _arm(arm: str, names: tuple[str, ...], rng: np.random.Generator, survival: b
                 "round": r,
                 "loss": None if arm == "local" else float(loss),
                 "sites": {} if arm == "pooled" else single,
-                "held": held,
+                "kept": held,
             }
         )
     drops = (("slides", 0.06), ("expression", 0.11), ("blood", 0.02))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.cohort.genes import groups_digest
 from shared.study import Study, parse_study
-from simulations.study_toml import study_toml
+from shared.study_toml import study_toml
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
