@@ -18,10 +18,11 @@ def flower_ids() -> None:
 def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Three prepared hospitals with 12, 15 and 12 training patients of the tiny study; C has no expression."""
     folder = tmp_path_factory.mktemp("sites")
+    few = "[disclosure]\nmin_patients = 4\n"  # as few as the test patients of one class
     files = {
-        "A": write_site(folder / "A", (8, 8, 8)),
-        "B": write_site(folder / "B", (10, 10, 10)),
-        "C": write_site(folder / "C", (9, 9, 9), expression=False),
+        "A": write_site(folder / "A", (8, 8, 8), sections=few),
+        "B": write_site(folder / "B", (10, 10, 10), sections=few),
+        "C": write_site(folder / "C", (9, 9, 9), expression=False, sections=few),
     }
     for file in files.values():
         prepared_site(file, tiny_study())

@@ -82,6 +82,15 @@ def test_statistics_of_too_few_test_patients_are_withheld(sites: dict[str, Path]
     assert evaluate_model(session, asked).evaluation == {}
 
 
+def test_statistics_with_a_class_of_too_few_test_patients_are_withheld(tmp_path: Path) -> None:
+    least = "[disclosure]\nmin_patients = 4\n"
+    for folder, classes, n in (("A", (8, 8, 8), 12), ("B", (12, 12, 6), 0)):  # 6, 6 and 3 of B are test patients
+        evaluation = evaluate_model(
+            session_of(write_site(tmp_path / folder, classes, sections=least)), order()
+        ).evaluation
+        assert evaluation.get("n", [0]) == [n]
+
+
 def test_a_site_may_keep_its_statistics_to_itself(tmp_path: Path) -> None:
     session = session_of(write_site(tmp_path / "A", (8, 8, 8), sections="[disclosure]\nevaluation = false\n"))
     assert trained(session, order())[0].evaluation == {}

@@ -123,7 +123,7 @@ def test_no_patient_is_in_the_run_folder(slide_sites: dict[str, Path], slide_run
     folder = slide_run.folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.name for path in files} == {
-        *("metrics.json", "events.jsonl", "study.json", "manifest.json"),
+        *("metrics.json", "events.jsonl", "study.json", "study.toml", "manifest.json"),
         *("model.safetensors", "gene_stats.safetensors", "latest.safetensors"),
     }
     words = secrets(slide_sites)

@@ -32,7 +32,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         }
     assert found.gene_statistics is not None
     assert found.gene_statistics.tobytes() == STATE.gene_statistics.tobytes()  # type: ignore[union-attr]
-    for name in ("digest", "round", "refused", "greetings", "rounds"):
+    for name in ("digest", "round", "greetings", "rounds"):
         assert getattr(found, name) == getattr(STATE, name)
 
 

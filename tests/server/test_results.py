@@ -44,12 +44,19 @@ def test_the_manifest_hashes_what_is_there(tmp_path: Path) -> None:
 def test_the_folder_of_a_finished_run(undisturbed: Run) -> None:
     folder = undisturbed.folder
     assert {path.name for path in folder.iterdir()} == {
-        *("study.json", "metrics.json", "events.jsonl", "manifest.json", "checkpoints"),
+        *("study.json", "study.toml", "metrics.json", "events.jsonl", "manifest.json", "checkpoints"),
         *("model.safetensors", "gene_stats.safetensors"),
     }
     hashes = json.loads((folder / "manifest.json").read_text())["files"]
     assert hashes == {name: sha256_file(folder / name) for name in hashes}
-    assert set(hashes) == {"study.json", "metrics.json", "model.safetensors", "gene_stats.safetensors"}
+    assert set(hashes) == {
+        "study.json",
+        "study.toml",
+        "events.jsonl",
+        "metrics.json",
+        "model.safetensors",
+        "gene_stats.safetensors",
+    }
     assert [record["round"] for record in read_rounds(folder)] == [1, 2, 3, 4]
 
 
@@ -70,5 +77,5 @@ def test_metrics_of_a_deployment(undisturbed: Run) -> None:
     correct = sum(arm["sites"][site]["accuracy"]["value"] * n for site, n in zip("ABC", (12, 15, 15), strict=True))
     assert abs(accuracy["value"] - correct / 42) < 1e-12
     assert metrics["sites"]["C"]["buckets"] == {"clinical": "10-19", "fusion": "10-19"}
-    assert metrics["privacy"] == {site: {"mode": "off"} for site in "ABC"}
+    assert {site: terms["mode"] for site, terms in metrics["privacy"].items()} == dict.fromkeys("ABC", "off")
     assert metrics["refused"] == {}

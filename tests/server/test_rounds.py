@@ -155,7 +155,8 @@ def test_a_run_without_a_quorum_stops_and_says_why(sites: Sites, tmp_path: Path)
         run(STUDY, sites, tmp_path, spoiled(with_nan, in_round(3, sites="BC")))
     assert str(caught.value) == (
         "round 3: expected 2 usable replies, got 1 in 3 attempts (B: expected finite values, got NaN or infinity; "
-        "C: expected finite values, got NaN or infinity); the run can be resumed from its last checkpoint"
+        "C: expected finite values, got NaN or infinity); "
+        "mend those sites and submit again: the run goes on from its last finished round"
     )
 
 
@@ -279,7 +280,9 @@ def test_sites_that_never_come_end_the_wait(sites: Sites, tmp_path: Path) -> Non
             return [NodeInfo(node_id=n.node_id, name=n.name, status="offline") for n in super().get_nodes()]
 
     study = tiny_study(federation={"deadline_s": 0.01})
-    with pytest.raises(QuorumError, match="expected 2 sites online, got 0; start `mmfed-client` at the others"):
+    with pytest.raises(
+        QuorumError, match=r"expected 2 sites online within 0.01 s, got 0 \(none\); start `mmfed-client` at the others"
+    ):
         run(study, sites, tmp_path, Nobody)
 
 
