@@ -12,7 +12,7 @@ from flwr.clientapp.typing import ClientAppCallable
 from client.session import Session, admitted_session
 from client.work import evaluate_model, greet, train_model
 from shared.errors import Refused
-from shared.messages import Malformed, Order
+from shared.messages import Malformed, Order, OtherSchema
 
 __all__ = ["app"]
 
@@ -61,8 +61,10 @@ def _open(message: Message, context: Context) -> tuple[Order, Session]:
     """Parse the order and pass the gate; nothing of the site is read before."""
     try:
         order = Order.read(message)
-    except Malformed as exc:
+    except OtherSchema as exc:
         raise Refused("VERSION_MISMATCH", f"expected an order of this version, got {exc}; update both sides") from exc
+    except Malformed as exc:
+        raise Refused("MESSAGE_INVALID", f"expected a whole order, got {exc}; see the coordinator's log") from exc
     session = admitted_session(
         Path(str(context.node_config["site-file"])),
         str(context.run_config.get("study", "")),

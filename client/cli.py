@@ -4,13 +4,16 @@ import getpass
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shared.commands import run_command
 from shared.errors import BadInput, SiteFileError
 from shared.site import Site, read_site
+
+if TYPE_CHECKING:
+    from shared.study import Study
 
 __all__ = ["app", "main"]
 
@@ -88,7 +91,7 @@ def approve(
 
     read = read_resolved(study)
     typer.echo(describe(read, site))
-    faults = excesses(read, site)
+    faults = [*excesses(read, site), *_check_faults(site, read)]
     if faults:
         raise BadInput("; ".join(faults))
     if not yes:
@@ -97,6 +100,14 @@ def approve(
         typer.confirm(f"\nAllow this study at site {site.id}?", abort=True)
     entry = record(site, read, person or getpass.getuser())
     typer.echo(f"\napproved by {entry.person}, {entry.approved}: {entry.digest}")
+
+
+def _check_faults(site: Site, study: "Study") -> tuple[str, ...]:
+    """What `check` finds wrong; nothing while the site's tables are not there yet."""
+    from client.prepare import check as inspect
+    from shared.cohort.sheets import find_file
+
+    return inspect(site, study).faults if find_file(site.data, "clinical.tsv") else ()
 
 
 @app.command(epilog="Example: mmfed-client --site A revoke 3f9a21c0")

@@ -1,6 +1,6 @@
 """The second half of the gate: no study is run, and no data opened, that this site has not approved.
 
-The first half, which keeps foreign code out, is client/bundle.py.
+The first half, which keeps foreign code out, is shared/bundle.py.
 """
 
 import base64

@@ -60,7 +60,7 @@ def command(site: Site, site_file: Path, link: Superlink, port: int) -> list[str
 def gated_environment(site: Site) -> dict[str, str]:
     """The SuperNode's environment; WorkFailed when a Flower program would be found before the gate's.
 
-    `compute.device = "cpu"` hides the accelerators, `"cuda:N"` shows one.
+    `compute.device = "cpu"` hides the accelerators; any other value leaves CUDA_VISIBLE_DEVICES as it is.
     """
     env = environment(site.state / "flower" / "home", GATE, MMFED_PYTHON=sys.executable)
     for name in GATED:

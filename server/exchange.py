@@ -18,6 +18,7 @@ __all__ = ["Rejected", "Wave", "exchange", "online_sites"]
 
 T = TypeVar("T")
 log = structlog.get_logger()
+GRACE_S = 60.0  # an order outlives its deadline by this: for the last look, and for clocks that disagree
 RETRIES = 5  # a busy SuperLink answers 500 ("database is locked"), which Flower does not retry
 
 
@@ -59,7 +60,7 @@ def exchange(
         After this many seconds the sites that have not answered are missing.
     """
     wave: Wave[T] = Wave()
-    pending = _send(grid, nodes, orders, message_type, wave)
+    pending = _send(grid, nodes, orders, message_type, wave, ttl=deadline_s + GRACE_S)
     until = time.monotonic() + deadline_s
     while pending:
         answered = 0
@@ -82,13 +83,13 @@ def exchange(
 
 
 def _send(
-    grid: Grid, nodes: Mapping[str, int], orders: Mapping[str, Order], message_type: str, wave: Wave[T]
+    grid: Grid, nodes: Mapping[str, int], orders: Mapping[str, Order], message_type: str, wave: Wave[T], *, ttl: float
 ) -> dict[str, str]:
-    """Push all orders; message id -> site. Messages with equal content share one record."""
+    """Push all orders; message id -> site. Messages with equal content share one record; they expire after ttl s."""
     contents = {id(order): order.content() for order in orders.values()}
     pending: dict[str, str] = {}
     for site, order in orders.items():
-        message = Message(contents[id(order)], nodes[site], message_type, group_id=str(order.round))
+        message = Message(contents[id(order)], nodes[site], message_type, ttl=ttl, group_id=str(order.round))
         ids = _retried(partial(_push, grid, message))
         if ids and ids[0]:
             pending[ids[0]] = site

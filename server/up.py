@@ -146,7 +146,9 @@ def _superexec(link: SuperLink, runs: Path) -> Supervised:
         *("--root-certificates", str(folder / "ca.crt")),
         *("--superexec-auth-secret-file", str(folder / "superexec.secret"), "--parent-pid", str(os.getpid())),
     ]
-    env = environment(folder / "flower" / "superexec", MMFED_RUNS=str(runs.resolve()))
+    # a run sees online nodes only: the registry tells it for whom to wait
+    sites = ",".join(sorted(link.coordinator.sites))
+    env = environment(folder / "flower" / "superexec", MMFED_RUNS=str(runs.resolve()), MMFED_SITES=sites)
     return Supervised(command, env, folder / "logs" / "superexec.log")
 
 

@@ -1,5 +1,7 @@
 """Model arrays as Flower carries them: by reference inside one process, serialised only when they leave it."""
 
+import math
+import tokenize
 from collections.abc import Mapping
 from io import BytesIO
 
@@ -7,7 +9,11 @@ import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
-__all__ = ["LiveArray", "from_record", "to_record"]
+__all__ = ["LiveArray", "decode", "from_record", "to_record"]
+
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+NUMBERS = "biuf"
+"""Kinds of dtype that may arrive: truth values, whole numbers, floats."""
 
 
 class LiveArray(Array):
@@ -43,5 +49,49 @@ def to_record(arrays: Mapping[str, NDArray[np.generic]]) -> ArrayRecord:
 
 
 def from_record(record: ArrayRecord) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a record; shared when they never left this process."""
-    return {name: array.numpy() for name, array in record.items()}
+    """The arrays of a record; shared when they never left this process. ValueError as `decode`."""
+    return {name: decode(array) for name, array in record.items()}
+
+
+def decode(array: Array) -> NDArray[np.generic]:
+    """The ndarray of one Flower Array, whose bytes another machine may have made up.
+
+    What its header announces is held against the bytes that are there before any memory is taken for it.
+
+    Raises
+    ------
+    ValueError
+        The bytes are not one numpy array of numbers, of the dtype and shape that stand beside them.
+    """
+    if isinstance(array, LiveArray):
+        return array.numpy()
+    try:
+        _check(array)
+        values: NDArray[np.generic] = array.numpy()
+    except (
+        ValueError,
+        TypeError,
+        EOFError,
+        OSError,
+        MemoryError,
+        SyntaxError,
+        RecursionError,
+        tokenize.TokenError,
+    ) as exc:
+        raise ValueError("expected the bytes of a numpy array, got others") from exc
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"expected a numpy array, got {type(values).__name__}")
+    return values
+
+
+def _check(array: Array) -> None:
+    """ValueError unless the header in the bytes fits their number and what is declared beside them."""
+    stream = BytesIO(array.data)
+    version = np.lib.format.read_magic(stream)
+    if version not in HEADERS:
+        raise ValueError(f"expected version 1.0 or 2.0, got {version}")
+    shape, _, dtype = HEADERS[version](stream)
+    if (str(dtype), shape) != (array.dtype, tuple(array.shape)) or dtype.kind not in NUMBERS:
+        raise ValueError(f"expected {array.dtype} {tuple(array.shape)}, got {dtype} {shape}")
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(array.data) - stream.tell():
+        raise ValueError(f"expected as many bytes as {dtype} {shape} has, got others")

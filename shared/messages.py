@@ -8,7 +8,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from shared.arrays import from_record, to_record
+from shared.arrays import decode, from_record, to_record
 
 __all__ = [
     "CODES",
@@ -17,6 +17,7 @@ __all__ = [
     "HandshakeReply",
     "Malformed",
     "Order",
+    "OtherSchema",
     "TrainReply",
     "branch_of",
     "bucket",
@@ -31,6 +32,7 @@ CODES: dict[str, str] = {
     "STUDY_INVALID": "the study cannot be read by this version",
     "TERMS_EXCEED_SITE": "the study asks for more than the site file allows",
     "VERSION_MISMATCH": "another major.minor version or schema",
+    "MESSAGE_INVALID": "a message without the fields it must have",
     "SITE_MISMATCH": "the site's own name is not the one the coordinator registered",
     "ENCODER_MISMATCH": "features were made by another encoder than the study names",
     "GENES_MISMATCH": "another gene list than the study names",
@@ -48,6 +50,10 @@ BUCKETS = (10, 20, 50, 100, 200, 500, 1000, 5000)
 
 class Malformed(ValueError):
     """A message without the fields it must have; the text names the field, never a value."""
+
+
+class OtherSchema(Malformed):
+    """A message of another version of this schema."""
 
 
 def branch_of(name: str) -> str:
@@ -98,12 +104,14 @@ class Order:
 
     @classmethod
     def read(cls, message: Message) -> "Order":
-        """Parse an order at a site."""
+        """Parse an order at a site; Malformed when a field is missing or of another kind."""
         config = _config(message)
+        if "digest" not in config:
+            raise Malformed("no digest")
         statistics = message.content.array_records.get("gene_statistics")
         return cls(
             digest=str(config["digest"]),
-            arrays=from_record(message.content.array_records.get("arrays", ArrayRecord())),
+            arrays=_decoded(message.content.array_records.get("arrays", ArrayRecord())),
             gene_statistics=None if statistics is None else _floats(statistics, "gene_statistics"),
             gene_stats_sha256=str(config.get("gene_stats_sha256", "")),
             round=int(_number(config, "round")),
@@ -191,14 +199,10 @@ class TrainReply:
         if metrics is None or arrays is None:
             raise Malformed("no metrics" if metrics is None else "no arrays")
         patients = {k.removeprefix("patients."): int(_number(metrics, k)) for k in metrics if k.startswith("patients.")}
-        try:
-            decoded = from_record(arrays)
-        except (ValueError, TypeError, EOFError) as exc:
-            raise Malformed("arrays that cannot be decoded") from exc
         return cls(
             site=str(config.get("site", "")),
             round=int(_number(config, "round")),
-            arrays=decoded,
+            arrays=_decoded(arrays),
             patients=patients,
             steps=int(_number(metrics, "steps")),
             loss_sum=_number(metrics, "loss_sum"),
@@ -235,7 +239,7 @@ def _config(message: Message) -> Mapping[str, object]:
     if config is None:
         raise Malformed("no config")
     if config.get("schema") != SCHEMA:
-        raise Malformed(f"schema {config.get('schema')!r}, expected {SCHEMA}")
+        raise OtherSchema(f"schema {config.get('schema')!r}, expected {SCHEMA}")
     return config
 
 
@@ -246,12 +250,19 @@ def _number(record: Mapping[str, object], key: str) -> float:
     return value
 
 
+def _decoded(record: ArrayRecord) -> dict[str, NDArray[np.generic]]:
+    try:
+        return from_record(record)
+    except ValueError as exc:
+        raise Malformed("arrays that cannot be decoded") from exc
+
+
 def _floats(record: ArrayRecord, name: str) -> NDArray[np.float64]:
     if name not in record:
         raise Malformed(f"no array {name}")
     try:
-        return np.asarray(record[name].numpy(), dtype=np.float64)
-    except (ValueError, TypeError, EOFError) as exc:
+        return np.asarray(decode(record[name]), dtype=np.float64)
+    except ValueError as exc:
         raise Malformed(f"an array {name} that cannot be decoded") from exc
 
 

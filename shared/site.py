@@ -30,7 +30,7 @@ class Superlink(Document):
 
 
 class Compute(Document):
-    """The machine this site gives to the training."""
+    """The machine this site gives to the training. This version computes in fp32 under either `precision`."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     precision: Literal["auto", "fp32"] = "auto"
@@ -59,10 +59,20 @@ class ExpressionScale(Document):
 
 
 class Retention(Document):
-    """Days after which features and logs are deleted; 0 keeps them."""
+    """Days after which features and logs are deleted. Only 0, keep them: this version deletes nothing by itself."""
 
     features_days: Annotated[int, Field(ge=0)] = 0
     logs_days: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("features_days", "logs_days")
+    @classmethod
+    def _kept(cls, days: int) -> int:
+        if days:
+            raise ValueError(
+                f"expected 0, since this version deletes nothing by itself, got {days}; "
+                "write 0, and delete old files of the state folder by a job of your own"
+            )
+        return days
 
 
 RULE = re.compile(r"^\s*(?P<name>[^\s*/][^*/]*?)\s*(?:(?P<operator>[*/])\s*(?P<number>\d+(?:\.\d+)?))?\s*$")

@@ -11,6 +11,7 @@ from shared.cohort import MODALITIES
 from shared.cohort.genes import groups_digest
 from shared.digests import canonical_json, sha256_json
 from shared.documents import Document, contradictions, parse, read_toml
+from shared.encoder_names import ENCODER_WIDTHS
 from shared.errors import StudyError
 from shared.strategy_names import STRATEGIES
 
@@ -51,7 +52,10 @@ class Governance(Document):
 
 
 class ClassificationTask(Document):
-    """Predict a class. `ordered` marks grades; it changes reports, not the loss."""
+    """Predict a class.
+
+    `ordered` (the classes are grades) and `priors` are recorded only; no model of this version uses them.
+    """
 
     kind: Literal["classification"]
     column: str
@@ -119,15 +123,33 @@ class ModelChoice(Document):
 
 
 class Slides(Document):
-    """How slides become bags: the frozen encoder, the tile size in px and its resolution in um/px."""
+    """How slides become bags: the frozen encoder, the tile size in px and its resolution in um/px.
+
+    `dim` is the width of the encoder's features; 0 fills it in, so that the digest holds it.
+    """
 
     encoder: str = "mobilenet_v2"
     encoder_sha256: Sha256 = ""
     weights: Literal["pretrained", "random"] = "pretrained"
-    dim: Positive = 1280
+    dim: Annotated[int, Field(ge=0)] = 0
     mpp: Annotated[float, Field(gt=0)] = 0.5
     tile: Annotated[int, Field(ge=32)] = 224
     max_patches: Positive = 200
+
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ENCODER_WIDTHS:
+            raise ValueError(f"expected one of {', '.join(ENCODER_WIDTHS)}, got {name!r}; choose one of them")
+        return name
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Slides":
+        width = ENCODER_WIDTHS[self.encoder]
+        if self.dim not in (0, width):
+            contradictions([f"expected dim {width}, the width of {self.encoder}, got {self.dim}; write {width} or 0"])
+        object.__setattr__(self, "dim", width)
+        return self
 
 
 class Expression(Document):

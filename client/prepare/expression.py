@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from client.prepare.expression_scale import scale_fault
 from client.prepare.patients import Roster
 from client.prepare.report import PrepareReport
 from shared.cohort.sheets import find_file, refuse
@@ -74,12 +75,15 @@ def constant_genes(table: pd.DataFrame) -> frozenset[str]:
 
 def _on_log_scale(table: pd.DataFrame, site: Site) -> pd.DataFrame:
     scale = site.expression.scale
-    if scale in ("log2", "z"):
+    path = find_file(site.data, "expression.tsv", "expression.tsv.gz") or site.data
+    if scale == "log2" or scale == "z":
+        fault = scale_fault(table, scale)
+        refuse(path, [fault] if fault else [])
         return table
     lowest = float(table.min().min())
     if lowest < 0:
         refuse(
-            find_file(site.data, "expression.tsv", "expression.tsv.gz") or site.data,
+            path,
             [
                 f"expected values of 0 and above, since the site file says expression.scale = {scale!r}, "
                 f'got {lowest:g}; write scale = "log2" or "z" if that is what they are'

@@ -31,7 +31,7 @@ class TaskValue:
 
 @dataclass
 class CheckReport:
-    """What a study would find. A study cannot be approved while there are faults."""
+    """What a study would find. While there are faults, `mmfed-client approve` refuses the study."""
 
     site: str
     patients: int

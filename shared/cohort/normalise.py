@@ -62,12 +62,12 @@ class GeneStatistics:
 def normal_scores(values: NDArray[np.float32], observed: NDArray[np.bool_], clip: float) -> NDArray[np.float32]:
     """Rank within each patient and map ranks to normal quantiles; needs no other patient.
 
-    Ties are ranked in gene order; unobserved genes are 0.
+    Equal values share the mean of their ranks, so that genes at 0 are alike; unobserved genes are 0.
     """
     result = np.zeros(values.shape, dtype=np.float32)
     for row in range(len(values)):
         seen = np.flatnonzero(observed[row])
-        ranks = np.empty(len(seen))
-        ranks[np.argsort(values[row, seen], kind="stable")] = np.arange(1, len(seen) + 1)
+        _, which, counts = np.unique(values[row, seen], return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(counts) - (counts - 1) / 2)[which]
         result[row, seen] = np.clip(ndtri((ranks - 0.5) / max(len(seen), 1)), -clip, clip)
     return result

@@ -69,7 +69,13 @@ def test_an_order_of_another_version_is_refused(sites: dict[str, Path]) -> None:
     content = Order(STUDY.digest).content()
     content["config"]["schema"] = 2
     assert code(ask(context_of(sites["B"]), content=content)) == "VERSION_MISMATCH"
-    assert code(ask(context_of(sites["B"]), content=RecordDict())) == "VERSION_MISMATCH"
+
+
+@pytest.mark.parametrize("missing", ["config", "digest", "round"])
+def test_an_order_without_its_fields_is_no_other_version(sites: dict[str, Path], missing: str) -> None:
+    content = Order(STUDY.digest).content()
+    del (content if missing == "config" else content["config"])[missing]
+    assert code(ask(context_of(sites["B"]), content=content)) == "MESSAGE_INVALID"
 
 
 def test_a_study_that_is_not_approved_is_refused(sites: dict[str, Path]) -> None:

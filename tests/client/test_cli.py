@@ -119,6 +119,17 @@ def test_check_shows_values_and_ends_with_2_when_one_is_unmapped(site: Site, stu
     assert "II" in result.output
 
 
+def test_approve_refuses_what_check_finds_wrong(site: Site, study: Study, study_file: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    result = at(site, "approve", str(study_file), "--yes")
+    assert isinstance(result.exception, BadInput)
+    assert "II" in str(result.exception)
+    assert not approved(site, study.digest)
+    (site.data / "clinical.tsv").write_text(CLINICAL.replace("II", "G4"))
+    assert at(site, "approve", str(study_file), "--yes").exit_code == 0
+    assert approved(site, study.digest)
+
+
 def test_prepare_ends_with_3_when_a_patient_is_left_out(site: Site, study: Study, study_file: Path) -> None:
     (site.data / "clinical.tsv").write_text(CLINICAL)
     result = at(site, "prepare", "--study", str(study_file))

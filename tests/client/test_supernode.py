@@ -157,8 +157,12 @@ def test_a_gate_that_is_not_executable_stops_the_site(
         gated_environment(site)
 
 
-def test_cpu_sites_show_no_accelerator(make_site: Callable[[str], Site]) -> None:
-    assert gated_environment(make_site('[compute]\ndevice = "cpu"\n'))["CUDA_VISIBLE_DEVICES"] == ""
+@pytest.mark.parametrize(("device", "shown"), [("cpu", ""), ("cuda:1", "0,1"), ("auto", "0,1")])
+def test_only_cpu_sites_hide_the_accelerators(
+    make_site: Callable[[str], Site], monkeypatch: pytest.MonkeyPatch, device: str, shown: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert gated_environment(make_site(f'[compute]\ndevice = "{device}"\n'))["CUDA_VISIBLE_DEVICES"] == shown
 
 
 def test_the_command_serves_this_machine_only_and_names_site_and_file(kit: Path, closed_port: int) -> None:

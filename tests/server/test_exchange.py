@@ -79,6 +79,12 @@ def test_a_site_that_does_not_answer_in_time_is_missing() -> None:
     assert wave(PostBox(late={2: 10**9}), deadline_s=0.02).missing == {"B": "no reply before the deadline"}
 
 
+def test_an_order_does_not_outlive_its_deadline_by_more_than_a_minute() -> None:
+    box = PostBox()
+    wave(box, deadline_s=5.0)
+    assert {message.metadata.ttl for message in box.sent} == {65.0}
+
+
 def test_an_order_that_is_not_taken_is_not_waited_for() -> None:
     assert wave(PostBox(lost=frozenset({2}))).missing == {"B": "the SuperLink did not take the order"}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from server import up
+from server.coordinator import SuperLink
 from server.provision import provision
 from server.up import Supervised, running
 from shared.errors import BadInput
@@ -103,6 +104,12 @@ def test_one_coordinator_a_folder(tmp_path: Path) -> None:
         if holder.stdout:
             holder.stdout.close()
     assert running(tmp_path) is None
+
+
+def test_runs_are_told_their_folder_and_for_whom_to_wait(tmp_path: Path) -> None:
+    provision(tmp_path, ["C", "A", "B"], "127.0.0.1:8443")
+    env = up._superexec(SuperLink(tmp_path), tmp_path / "runs").env
+    assert (env["MMFED_RUNS"], env["MMFED_SITES"]) == (str(tmp_path / "runs"), "A,B,C")
 
 
 def test_up_wants_a_provisioned_folder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Messages: what is written is read back, and what is malformed is refused by the name of the field."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,40 @@ def test_a_number_that_is_none_is_malformed(key: str, value: Any) -> None:
         TrainReply.read(sent(content))
 
 
-@pytest.mark.parametrize("data", [b"", b"no array", Array(WEIGHT).data[:40]])
+def zipped() -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, head=WEIGHT)
+    return buffer.getvalue()
+
+
+def announced(shape: str, dtype: str = "<f4", body: bytes = bytes(8)) -> bytes:
+    """The bytes of an array whose header says what the caller likes."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(
+            b"",
+            b"no array",
+            Array(WEIGHT).data[:40],
+            Array(WEIGHT).data + b"more",
+            zipped(),
+            zipped()[:30],
+            b"PK\x03\x04",
+        ),
+        *(
+            announced("(10000000000000,)"),
+            announced("(-1, -2)"),
+            announced("(2, 1)"),
+            announced("(1, 2"),
+            announced("(("),
+        ),
+        *(announced("(1, 2)", "|V0", b""), announced("(1, 2)", "<f8", bytes(16)), b"\x93NUMPY\x09\x00" + bytes(20)),
+    ],
+)
 def test_arrays_that_cannot_be_decoded_are_malformed(data: bytes) -> None:
     broken = Array(dtype="float32", shape=(1, 2), stype="numpy.ndarray", data=data)
     update, greeting = UPDATE.content(), GREETING.content()
@@ -99,6 +133,15 @@ def test_arrays_that_cannot_be_decoded_are_malformed(data: bytes) -> None:
         TrainReply.read(sent(update))
     with pytest.raises(Malformed, match="an array gene_sums that cannot be decoded"):
         HandshakeReply.read(sent(greeting))
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [("float32", (10**13,)), ("complex64", (1,)), ("|V0", (10**13,))])
+def test_what_is_declared_does_not_make_it_an_array_of_numbers(dtype: str, shape: tuple[int, ...]) -> None:
+    data = announced(str(shape).replace(" ", ""), np.dtype(dtype).str)
+    content = UPDATE.content()
+    content["arrays"] = ArrayRecord({"head": Array(dtype=dtype, shape=shape, stype="numpy.ndarray", data=data)})
+    with pytest.raises(Malformed, match="^arrays that cannot be decoded$"):
+        TrainReply.read(sent(content))
 
 
 def test_a_pickled_array_is_never_loaded() -> None:

@@ -104,6 +104,14 @@ def test_data_and_state_in_one_folder_are_refused(tmp_path: Path, data: str) -> 
         read(tmp_path, SITE + f'data = "{data}"\nstate = "both"\n')
 
 
+@pytest.mark.parametrize("key", ["features_days", "logs_days"])
+def test_a_retention_that_nothing_would_keep_is_refused(tmp_path: Path, key: str) -> None:
+    match = rf"retention.{key}: expected 0, since this version deletes nothing by itself, got 30; write 0, and delete"
+    with pytest.raises(SiteFileError, match=match):
+        read(tmp_path, SITE + f"[retention]\n{key} = 30\n")
+    read(tmp_path, SITE + f"[retention]\n{key} = 0\n")
+
+
 def test_a_missing_data_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SiteFileError, match="site.data: expected an existing folder, got 'gone/'; create it or"):
         read(tmp_path, SITE + 'data = "gone/"\n')

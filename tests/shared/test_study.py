@@ -57,7 +57,6 @@ OTHER: dict[str, Any] = {
     "modalities.slides.encoder": "mobilenet_v2",
     "modalities.slides.encoder_sha256": "b" * 64,
     "modalities.slides.weights": "random",
-    "modalities.slides.dim": 1280,
     "modalities.slides.mpp": 1.0,
     "modalities.slides.tile": 256,
     "modalities.slides.max_patches": 10,
@@ -92,7 +91,10 @@ OTHER: dict[str, Any] = {
     "split.fold": 1,
 }
 """Every field of the study's canonical form, with another value it may have."""
-ONE_VALUE = {"schema", "name", "task.kind", "modalities.blood.route", "federation.wire", "privacy.mode"}
+ONE_VALUE = {
+    *("schema", "name", "task.kind", "modalities.blood.route", "federation.wire", "privacy.mode"),
+    "modalities.slides.dim",  # follows from the encoder
+}
 SMALL = {
     "schema": 1,
     "name": "small",
@@ -129,6 +131,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         content["model"] = {}
     if path == "federation.strategy":
         content["federation"]["strategy_options"] = {}
+    if path == "modalities.slides.encoder":
+        content["modalities"]["slides"]["dim"] = 0
     if path.startswith("modalities.expression.groups"):
         content["modalities"]["expression"]["genes_sha256"] = ""
     *parents, last = path.split(".")
@@ -219,6 +223,16 @@ def test_the_options_of_a_strategy_are_completed() -> None:
     )
 
 
+@pytest.mark.parametrize(("encoder", "width"), [("mobilenet_v2", 1280), ("resnet50", 2048)])
+def test_the_width_of_a_feature_follows_from_the_encoder(encoder: str, width: int) -> None:
+    studies = [
+        parse_study({**SMALL, "modalities": {"slides": {"encoder": encoder, **dim}}})
+        for dim in ({}, {"dim": 0}, {"dim": width})
+    ]
+    assert {study.content()["modalities"]["slides"]["dim"] for study in studies} == {width}
+    assert len({study.digest for study in studies}) == 1
+
+
 @pytest.mark.parametrize(
     ("task", "outputs"),
     [
@@ -297,6 +311,16 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
             "modalities",
             {"expression": {"groups": GROUPS, "genes_sha256": "0" * 64}},
             "modalities.expression: expected genes_sha256 to be that of groups, got another; let `submit` fill both",
+        ),
+        (
+            "modalities",
+            {"slides": {"encoder": "uni"}},
+            "modalities.slides.encoder: expected one of mobilenet_v2, resnet50, got 'uni'; choose one of them",
+        ),
+        (
+            "modalities",
+            {"slides": {"encoder": "resnet50", "dim": 1280}},
+            "modalities.slides: expected dim 2048, the width of resnet50, got 1280; write 2048 or 0",
         ),
         ("model", {"architecture": "liner"}, "model: expected a known architecture, got 'liner'; write 'linear'"),
         (

@@ -3,14 +3,28 @@
 import tomllib
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.cohort.genes import groups_digest
 from shared.study import Study, parse_study
 from shared.study_toml import study_toml
+from simulations.adapt import override
 
+CONTENT = {
+    "schema": 1,
+    "name": "written",
+    "task": {"kind": "classification", "column": "grade", "classes": ["G2", "G3"]},
+    "model": {"architecture": "linear"},
+    "modalities": {"expression": {}, "clinical": {}},
+}
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@pytest.fixture(scope="session")
+def make_study() -> Callable[..., Study]:
+    return lambda *settings: override(parse_study(CONTENT), settings)
 
 
 def _again(study: Study) -> Study:

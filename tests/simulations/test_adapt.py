@@ -8,6 +8,7 @@ import pytest
 
 from shared.cohort.genes import groups_digest
 from shared.errors import BadInput, CohortError, StudyError
+from shared.strategy_names import STRATEGIES
 from shared.study import ClassificationTask, Study, SurvivalTask, parse_study
 from shared.study_toml import study_toml
 from simulations.adapt import adapt, of_fold, override
@@ -59,6 +60,24 @@ def test_another_architecture_drops_the_options_of_the_first(make_study: MakeStu
 
 def test_the_same_architecture_keeps_its_options(make_study: MakeStudy) -> None:
     assert make_study("model.scale=block", "model.architecture=linear").model.options["scale"] == "block"
+
+
+def test_another_strategy_drops_the_options_of_the_first(make_study: MakeStudy) -> None:
+    study = make_study("federation.strategy=fedprox", "federation.strategy_options.proximal_mu=0.5",
+                       "federation.strategy=fedadam")  # fmt: skip
+    assert study.federation.strategy_options == STRATEGIES["fedadam"]
+    same = make_study("federation.strategy=fedprox", "federation.strategy_options.proximal_mu=0.5",
+                      "federation.strategy=fedprox")  # fmt: skip
+    assert same.federation.strategy_options == {"proximal_mu": 0.5}
+
+
+def test_another_encoder_wants_its_own_width(make_study: MakeStudy) -> None:
+    study = make_study("modalities.slides.encoder=mobilenet_v2")
+    with pytest.raises(StudyError, match="expected dim 2048, the width of resnet50, got 1280; write 2048 or 0"):
+        override(study, ["modalities.slides.encoder=resnet50"])
+    slides = override(study, ["modalities.slides.encoder=resnet50", "modalities.slides.dim=0"]).modalities.slides
+    assert slides is not None
+    assert slides.dim == 2048
 
 
 def test_another_column_drops_classes_and_order(make_study: MakeStudy) -> None:

@@ -149,6 +149,15 @@ def test_an_unchanged_cohort_is_not_split_again(full_cohort: Path, tmp_path: Pat
     assert (first[0].folder / "state" / "kept").is_file()
 
 
+def test_a_cohort_that_moved_is_linked_anew(full_cohort: Path, tmp_path: Path) -> None:
+    split_cohort(full_cohort, None, tmp_path / "cache")
+    (tmp_path / "elsewhere").mkdir()
+    moved = full_cohort.rename(tmp_path / "elsewhere" / "glioma")
+    slides = read_slides(split_cohort(moved, None, tmp_path / "cache")[1].folder / "data")
+    assert slides is not None
+    assert slides["path"][0].read_bytes() == b"two"
+
+
 def test_a_changed_table_is_split_anew(full_cohort: Path, tmp_path: Path) -> None:
     first = split_cohort(full_cohort, None, tmp_path / "cache")
     (full_cohort / "mutations.tsv").write_text("case_id\tIDH1\nTCGA-02-0000\t0\n")

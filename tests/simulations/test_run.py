@@ -120,6 +120,13 @@ def test_an_unknown_key_is_named(command: Command, tiny_cohort: Path) -> None:
     )
 
 
+def test_a_file_is_no_run_folder(command: Command, tiny_cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    error = _one_sentence(command("--cohort", str(tiny_cohort), "--study", "glioma_grade", "--out", "taken"))
+    assert error == "--out: expected a folder, got the file taken; name another"
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_sites_that_are_too_small_are_counted(command: Command, tiny_cohort: Path) -> None:
     error = _one_sentence(command("--cohort", str(tiny_cohort), "--study", "glioma_grade", "--min-site-patients", "30"))
     assert error.startswith("expected at least 2 sites with 30 usable patients")

@@ -10,6 +10,7 @@ from sklearn.datasets import load_sample_images
 from client.prepare import encoders
 from client.prepare.encoders import ENCODERS, build_encoder, encoder_sha256
 from shared.digests import sha256_file
+from shared.encoder_names import ENCODER_WIDTHS
 from shared.errors import EncoderError
 
 TILES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
@@ -90,6 +91,10 @@ def test_missing_weights_are_refused_with_what_to_do(tmp_path, monkeypatch):
         encoder_sha256("mobilenet_v2")
     with pytest.raises(EncoderError, match=r"got no file .*nothing\.pth"):
         build_encoder("resnet50", file=tmp_path / "nothing.pth")
+
+
+def test_a_study_knows_the_encoders_that_are_there_and_their_widths():
+    assert {name: kind.dim for name, kind in ENCODERS.items()} == ENCODER_WIDTHS
 
 
 def test_an_unknown_encoder_is_refused():

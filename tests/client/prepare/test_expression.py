@@ -17,8 +17,8 @@ def scaled(make_site, report, scale, genes, text=EXPRESSION):
 
 @pytest.mark.parametrize("scale", ["log2", "z"])
 def test_values_are_aligned_with_patients_and_vocabulary(make_site, report, scale):
-    table = scaled(make_site, report, scale, ("EGFR", "NONE", "TP53"))
-    np.testing.assert_array_equal(table.values, [[7, 0, 1], [15, 0, 0], [0, 0, 3], [0, 0, 0]])
+    table = scaled(make_site, report, scale, ("EGFR", "NONE", "TP53"), EXPRESSION.replace("15", "8"))
+    np.testing.assert_array_equal(table.values, [[7, 0, 1], [8, 0, 0], [0, 0, 3], [0, 0, 0]])
     np.testing.assert_array_equal(table.observed, [[1, 0, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0]])
     assert (table.values.dtype, table.observed.dtype) == (np.float32, np.bool_)
     rows = {(row.state, row.case_id, row.reason) for row in report.rows}
@@ -41,7 +41,7 @@ def test_counts_are_brought_to_a_million_first(make_site, report):
 
 
 def test_a_gene_with_one_value_for_all_is_not_observed(make_site, report):
-    table = scaled(make_site, report, "z", ("FLAT", "TP53"))
+    table = scaled(make_site, report, "log2", ("FLAT", "TP53"))
     assert not table.observed[:, 0].any()
     assert any(row.reason == "1 of 2 genes not observed, one value for all patients: FLAT" for row in report.rows)
 
@@ -54,6 +54,22 @@ def test_two_patients_do_not_make_a_gene_constant(make_site):
 def test_negative_tpm_are_refused(make_site, report):
     with pytest.raises(CohortError, match=r"expected values of 0 and above, .* 'tpm', got -1; write scale"):
         scaled(make_site, report, "tpm", ("TP53",), "gene_symbol\ta\tb\nTP53\t-1\t2\n")
+
+
+@pytest.mark.parametrize(
+    ("scale", "got", "advice"),
+    [
+        ("log2", "0 to 900 with 50% of cells outside", 'write scale = "tpm" or "counts" in [expression]'),
+        ("z", "0 to 900 with 50% of cells outside", 'write scale = "tpm" or "counts" in [expression]'),
+    ],
+)
+def test_a_table_of_another_scale_is_refused(make_site, report, scale, got, advice):
+    with pytest.raises(CohortError) as caught:
+        scaled(make_site, report, scale, ("TP53",), "gene_symbol\ta\tb\nTP53\t0\t2\nEGFR\t900\t500\n")
+    assert f"expression.tsv: 1 fault\n  expected values from {'0 to 20' if scale == 'log2' else '-10 to 10'}" in str(
+        caught.value
+    )
+    assert f"says expression.scale = {scale!r}, got {got}; {advice}" in str(caught.value)
 
 
 def test_a_site_without_the_table_observes_nothing(make_site, report):

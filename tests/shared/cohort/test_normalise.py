@@ -83,9 +83,12 @@ def test_normal_scores_of_a_patient_without_genes() -> None:
     assert normal_scores(VALUES, np.zeros_like(OBSERVED), 5.0).sum() == 0
 
 
-def test_ties_follow_the_order_of_genes() -> None:
-    scores = normal_scores(np.zeros((1, 2), np.float32), np.ones((1, 2), bool), 5.0)
-    np.testing.assert_allclose(scores, [[-0.67449, 0.67449]], atol=1e-5)
+def test_equal_values_share_the_mean_of_their_ranks() -> None:
+    every = np.ones((1, 5), bool)
+    np.testing.assert_array_equal(normal_scores(np.full((1, 5), 7, np.float32), every, 5.0), np.zeros((1, 5)))
+    # ranks 1.5, 4, 1.5, 4, 4 of five: quantiles of 1/5 and 7/10
+    scores = normal_scores(np.array([[0, 3, 0, 3, 3]], np.float32), every, 5.0)
+    np.testing.assert_allclose(scores, [[-0.841621, 0.524401, -0.841621, 0.524401, 0.524401]], atol=1e-6)
 
 
 @given(arrays(np.float32, (2, 6), elements=st.floats(-100, 100, width=32), unique=True))
