@@ -21,7 +21,11 @@ __all__ = ["Fold", "load_sites", "make_folds"]
 
 @dataclass(frozen=True)
 class Fold:
-    """Sites in `training` train and test on their own patients; everybody else is unseen."""
+    """Sites in `training` train and test on their own patients; everybody else is unseen.
+
+    Patients are scored with every modality they have. In the message path a modality with fewer than `min_patients`
+    training patients at a site counts as absent there, so scores of such a site may differ a little.
+    """
 
     study: Study
     sites: Mapping[str, SitePatients]

@@ -188,7 +188,7 @@ def test_sites_with_different_encoders_do_not_train_together(sites: Sites, tmp_p
         return reply
 
     file = write_site(tmp_path / "A", (8, 8, 8))
-    study = tiny_study(modalities={**STUDY.content()["modalities"], "slides": {"weights": "random", "dim": 4}})
+    study = tiny_study(modalities={**STUDY.content()["modalities"], "slides": {"weights": "random"}})
     others = {"A": file, "B": write_site(tmp_path / "B", (10, 10, 10)), "C": write_site(tmp_path / "C", (9, 9, 9))}
     done = run(study, others, tmp_path / "runs", disturbed(disturb))
     assert done.metrics["refused"] == {

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from flwr.app import Array, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from numpy.typing import NDArray
 
 from shared.arrays import LiveArray, from_record, to_record
@@ -32,3 +34,15 @@ def test_arrays_survive_the_wire() -> None:
     assert sorted(got) == ["a", "b"]
     np.testing.assert_array_equal(got["b"], VALUES)
     assert got["b"].dtype == np.float32
+
+
+def test_a_receiver_rebuilds_the_arrays_from_the_objects_that_are_pushed() -> None:
+    """As a SuperNode pushes a reply: every nested object by itself, named by its class."""
+    sent = RecordDict({"arrays": to_record({"b": VALUES, "a": VALUES.T})})
+    plain = RecordDict({"arrays": ArrayRecord({"b": Array(VALUES), "a": Array(VALUES.T)})})
+    objects = get_all_nested_objects(sent)
+    assert objects.keys() == get_all_nested_objects(plain).keys()
+    contents = {name: item.deflate() for name, item in objects.items()}
+    got = inflate_object_from_contents(sent.object_id, contents)
+    assert isinstance(got, RecordDict)
+    np.testing.assert_array_equal(from_record(got.array_records["arrays"])["a"], VALUES.T)

@@ -141,7 +141,7 @@ def test_what_is_declared_does_not_make_it_an_array_of_numbers(dtype: str, shape
     content = UPDATE.content()
     content["arrays"] = ArrayRecord({"head": Array(dtype=dtype, shape=shape, stype="numpy.ndarray", data=data)})
     with pytest.raises(Malformed, match="^arrays that cannot be decoded$"):
-        TrainReply.read(sent(content))
+        TrainReply.read(Message(content, 1, "train"))
 
 
 def test_a_pickled_array_is_never_loaded() -> None:

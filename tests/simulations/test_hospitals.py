@@ -129,14 +129,22 @@ def test_the_site_file_reads_back(full_cohort: Path, tmp_path: Path) -> None:
     assert site.state.is_dir()
 
 
-@pytest.mark.parametrize(("shift", "scale"), [(0.0, "z"), (9.0, "log2")])
-def test_negative_values_mean_a_z_scored_table(
-    shift: float, scale: str, make_cohort: MakeCohort, tmp_path: Path
+@pytest.mark.parametrize(
+    ("factor", "shift", "scale"),
+    [
+        (1.0, 0.0, "z"),
+        (1.0, 9.0, "log2"),
+        (20.0, 90.0, "tpm"),
+        (8.0, 3.0, "log2"),  # some below 0, most genes above: log2 of TPM and a small constant
+    ],
+)
+def test_the_scale_is_the_one_that_the_table_seems_to_be_on(
+    factor: float, shift: float, scale: str, make_cohort: MakeCohort, tmp_path: Path
 ) -> None:
-    cohort = make_cohort(tmp_path / "cohort", {"AA": 3})
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 30})
     table = read_expression(cohort)
     assert table is not None
-    (table + shift).to_csv(cohort / "expression.tsv", sep="\t", index_label="gene_symbol")
+    (table * factor + shift).to_csv(cohort / "expression.tsv", sep="\t", index_label="gene_symbol")
     (hospital,) = split_cohort(cohort, None, tmp_path / "cache")
     assert read_site(hospital.site_file).expression.scale == scale
 

@@ -15,12 +15,13 @@ from shared.site import read_site
 from shared.study import Study, parse_study
 
 GROUPS = {"g": ["EGFR", "TP53"]}
+OTHER_GENES = "".join(f"OTHER{i}\t1\t2\t3\t4\n" for i in range(20))  # so that the outliers are few
 FILES = {
     "clinical.tsv": (
         "case_id\tage_at_diagnosis\tgrade\n"
         "P1\t60\tG2\nP2\t40\tG2\nP3\t50\tG3\nP4\t70\tG3\nP5\t\tG3\nP6\t55\t\nP7\t45\tG3\n"
     ),
-    "expression.tsv": "gene_symbol\tP1\tP2\tP3\tP5\nEGFR\t3\t-40\t90\t1\nTP53\t1\t2\t\t4\n",
+    "expression.tsv": "gene_symbol\tP1\tP2\tP3\tP5\nEGFR\t3\t-40\t90\t1\nTP53\t1\t2\t\t4\n" + OTHER_GENES,
     "mutations.tsv": "case_id\tIDH1\nP1\t1\nP4\t1\n",
 }
 

@@ -14,7 +14,7 @@ def study_of(**changes: object) -> Study:
         "name": "small",
         "task": {"kind": "classification", "column": "grade", "classes": ["G2", "G3", "G4"]},
         "model": {"architecture": "s1_crossattn", "dim": 16, "heads": 4},
-        "modalities": {"slides": {"dim": 5}, "expression": {"groups": GROUPS}},
+        "modalities": {"slides": {}, "expression": {"groups": GROUPS}},
     }
     return parse_study({**content, **changes})
 
@@ -67,7 +67,7 @@ def test_a_study_names_the_fault_in_its_model_section():
 
 def test_the_model_of_a_study_has_its_widths():
     state = build_model(study_of()).state_dict()
-    assert state["branches.slides.encoder.0.weight"].shape == (16, 5)
+    assert state["branches.slides.encoder.0.weight"].shape == (16, 1280)
     assert state["head.weight"].shape == (3, 16)
 
 
@@ -81,7 +81,7 @@ def test_initial_weights_follow_from_the_random_state_alone():
 
 def test_the_order_of_groups_in_the_file_changes_no_shape():
     written = study_of()
-    travelled = study_of(modalities={"slides": {"dim": 5}, "expression": {"groups": dict(sorted(GROUPS.items()))}})
+    travelled = study_of(modalities={"slides": {}, "expression": {"groups": dict(sorted(GROUPS.items()))}})
     assert written.digest == travelled.digest
     for study in (written, travelled):
         state = build_model(study).state_dict()
@@ -115,7 +115,7 @@ def test_linear_refuses_a_risk_score_of_one_logit():
 
 @pytest.mark.parametrize("modality", ["slides", "expression"])
 def test_the_published_fusion_refuses_a_study_of_one_side(modality):
-    one = {"slides": {"dim": 5}} if modality == "slides" else {"expression": {"groups": GROUPS}}
+    one = {"slides": {}} if modality == "slides" else {"expression": {"groups": GROUPS}}
     study = study_of(model={"architecture": "s1_crossattn", "fusion": "published"}, modalities=one)
     with pytest.raises(StudyError, match=f"expected slides and a table, got {modality}; choose"):
         build_model(study)
