@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# one thread a process: two processes share two cores, and a second thread would only wait for them
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test quick lint setup lock clean
 
