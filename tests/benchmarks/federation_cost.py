@@ -157,7 +157,7 @@ def federated(case: dict[str, int]) -> dict[str, float]:
             store.mkdir(parents=True)
             (store / "manifest.json").touch()
 
-        def load(store, study_, scale):
+        def load(store, study_, scale, withdrawn):
             none = np.zeros(PATIENTS, dtype=bool)
             return SitePatients(loaded[store], none, np.zeros(PATIENTS, dtype=np.int64), {}, "")
 
