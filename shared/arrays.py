@@ -24,11 +24,13 @@ class LiveArray(Array):
 
     __qualname__ = "Array"  # Flower writes the class's name into the bytes; the receiver must find its own Array
 
+    _ndarray: NDArray[np.generic]
+
     def __init__(self, ndarray: NDArray[np.generic]) -> None:
-        self.dtype = str(ndarray.dtype)
-        self.shape = tuple(ndarray.shape)
-        self.stype = "numpy.ndarray"
-        self._ndarray = ndarray
+        # past Flower's __setattr__, which looks for stale bytes at each of these, thousands of times a round
+        self.__dict__.update(
+            dtype=str(ndarray.dtype), shape=tuple(ndarray.shape), stype="numpy.ndarray", _ndarray=ndarray
+        )
 
     @property
     def data(self) -> bytes:  # type: ignore[override]
