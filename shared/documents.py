@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from shared.errors import BadInput
 
-__all__ = ["Document", "contradictions", "parse", "read_toml"]
+__all__ = ["Added", "Document", "contradictions", "digest_content", "parse", "read_toml"]
 
 
 class Document(BaseModel):
@@ -22,6 +22,22 @@ class Document(BaseModel):
 
 
 M = TypeVar("M", bound=Document)
+
+
+class Added:
+    """Marks a field that schema 1 gained later: `Annotated[bool, Added]`. At its default it is not in the digest."""
+
+
+def digest_content(document: Document) -> dict[str, Any]:
+    """The document as plain JSON values, less the added fields at their defaults: digests survive an upgrade."""
+    content = document.model_dump(mode="json", by_alias=True)
+    for name, field in type(document).model_fields.items():
+        value, key = getattr(document, name), field.alias or name
+        if Added in field.metadata and value == field.default:
+            del content[key]
+        elif isinstance(value, Document):
+            content[key] = digest_content(value)
+    return content
 
 
 def contradictions(faults: Sequence[str]) -> None:

@@ -7,6 +7,7 @@
     │   ├── CohortError       a table of a cohort or data folder
     │   │   └── NoPatients      a folder without a patient that the study can use
     │   ├── SlideError        one slide; `prepare` records it and goes on
+    │   ├── ImageError        one clinical image; `prepare` records it and goes on
     │   └── EncoderError      encoder weights missing, or not those the study names
     ├── Refused             a site or the coordinator will not do what the other asked
     └── WorkFailed          exit 1: the input was fine, the work was not done
@@ -21,6 +22,7 @@ __all__ = [
     "BadInput",
     "CohortError",
     "EncoderError",
+    "ImageError",
     "LinkError",
     "MmfedError",
     "NoPatients",
@@ -63,6 +65,10 @@ class NoPatients(CohortError):
 
 class SlideError(BadInput):
     """One slide cannot be used; the message is its reason in prepare-report.csv."""
+
+
+class ImageError(BadInput):
+    """One clinical image cannot be used; the message is its reason in prepare-report.csv."""
 
 
 class EncoderError(BadInput):

@@ -30,11 +30,39 @@ class Superlink(Document):
 
 
 class Compute(Document):
-    """The machine this site gives to the training. This version computes in fp32 under either `precision`."""
+    """The machine this site gives. Training computes in fp32; `precision` and `engine` are those of frozen encoders.
+
+    `auto` precision is bf16 where the processor has it in hardware and features stay close enough to fp32, else fp32;
+    `auto` engine is OpenVINO on a CPU where it is installed, else torch.
+    """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    precision: Literal["auto", "fp32"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
     workers: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class EncoderFile(Document):
+    """`[encoders.NAME]`: where this site keeps the weights of the encoder that a study calls NAME.
+
+    `path` is a file (torchvision's own .pth, .safetensors, TorchScript .pt) or, for a transformers model, its folder;
+    relative to the site file. `architecture` names the builder of a safetensors file (a torchvision model, or
+    `timm:NAME`); `mean` and `std` of RGB in [0, 1] are ImageNet's unless written. TorchScript runs code, so it is only
+    opened when `sha256` is written and fits.
+    """
+
+    path: str
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    architecture: str = ""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+class ImportedFeatures(Document):
+    """`[features]`: which encoder made the files under data/features/slides, written by CLAM, TRIDENT or mmfed."""
+
+    encoder: str
+    encoder_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class PrivacyCap(Document):
@@ -53,9 +81,39 @@ class Disclosure(Document):
 
 
 class ExpressionScale(Document):
-    """The scale of the site's expression table, which decides the public input range."""
+    """The scale of the site's expression table, which decides the public input range, and how its genes are named.
+
+    `ensembl` is a table (tab-separated: Ensembl id, symbol) and `aliases` another (old name, symbol), both relative
+    to the site file. Rows that end up with one symbol are merged as `duplicates` says.
+    """
 
     scale: Literal["tpm", "counts", "log2", "z"] = "log2"
+    ensembl: str = ""
+    aliases: str = ""
+    duplicates: Literal["mean", "max", "first"] = "mean"
+
+
+class BloodRules(Document):
+    """`[blood]`: the site's own reference intervals, and its language model.
+
+    `intervals` is a table (analyte, unit, sex, age_low, age_high, ref_low, ref_high), used where a row states none;
+    `llm` the folder of a transformers causal model for route `local_llm`. Both relative to the site file.
+    """
+
+    intervals: str = ""
+    llm: str = ""
+
+
+class ImagingRules(Document):
+    """`[imaging]`: the lesion detector, relative to the site file.
+
+    `detector` is a folder that `train-detector` wrote, or an ultralytics .pt file; the latter runs code, so it is only
+    opened when `detector_sha256` is written and fits. Boxes below `confidence` are not lesions.
+    """
+
+    detector: str = ""
+    detector_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.25
 
 
 class Retention(Document):
@@ -106,6 +164,10 @@ class Site(Document):
     columns: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
     expression: ExpressionScale = ExpressionScale()
+    blood: BloodRules = BloodRules()
+    imaging: ImagingRules = ImagingRules()
+    encoders: dict[str, EncoderFile] = {}
+    features: ImportedFeatures | None = None
     retention: Retention = Retention()
     _folder: Path = PrivateAttr(default=Path())
 

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from shared.cohort import MODALITIES
 from shared.cohort.genes import groups_digest
 from shared.digests import canonical_json, sha256_json
-from shared.documents import Document, contradictions, parse, read_toml
-from shared.encoder_names import ENCODER_WIDTHS
+from shared.documents import Added, Document, contradictions, digest_content, parse, read_toml
+from shared.encoder_names import ENCODER_WIDTHS, TEXT_ENCODER_WIDTHS
 from shared.errors import StudyError
 from shared.strategy_names import STRATEGIES
 
@@ -22,6 +22,7 @@ __all__ = [
     "Expression",
     "Federation",
     "Governance",
+    "Imaging",
     "Modalities",
     "ModelChoice",
     "Privacy",
@@ -39,6 +40,8 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Scalar = bool | int | float | str
+EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Stain = Literal["none", "macenko", "reinhard"]
 
 
 class Governance(Document):
@@ -125,30 +128,24 @@ class ModelChoice(Document):
 class Slides(Document):
     """How slides become bags: the frozen encoder, the tile size in px and its resolution in um/px.
 
-    `dim` is the width of the encoder's features; 0 fills it in, so that the digest holds it.
+    `dim` is the width of the encoder's features; 0 fills it in for an encoder of shared/encoder_names.py, so that the
+    digest holds it. Another name is a model whose file every site holds; `dim` must then be written. `quality` leaves
+    out blurred, inked and empty tiles.
     """
 
-    encoder: str = "mobilenet_v2"
+    encoder: EncoderName = "mobilenet_v2"
     encoder_sha256: Sha256 = ""
     weights: Literal["pretrained", "random"] = "pretrained"
     dim: Annotated[int, Field(ge=0)] = 0
     mpp: Annotated[float, Field(gt=0)] = 0.5
     tile: Annotated[int, Field(ge=32)] = 224
     max_patches: Positive = 200
-
-    @field_validator("encoder")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in ENCODER_WIDTHS:
-            raise ValueError(f"expected one of {', '.join(ENCODER_WIDTHS)}, got {name!r}; choose one of them")
-        return name
+    stain: Annotated[Stain, Added] = "none"
+    quality: Annotated[bool, Added] = True
 
     @model_validator(mode="after")
     def _complete(self) -> "Slides":
-        width = ENCODER_WIDTHS[self.encoder]
-        if self.dim not in (0, width):
-            contradictions([f"expected dim {width}, the width of {self.encoder}, got {self.dim}; write {width} or 0"])
-        object.__setattr__(self, "dim", width)
+        object.__setattr__(self, "dim", _width(self.encoder, self.dim, ENCODER_WIDTHS, "dim"))
         return self
 
 
@@ -175,10 +172,48 @@ class Expression(Document):
 
 
 class Blood(Document):
-    """Analytes of the blood branch; empty until resolved to the packaged panel of LOINC codes."""
+    """Analytes of the blood branch, and how results enter the model.
 
-    route: Literal["numeric"] = "numeric"
+    `analytes` are LOINC codes; empty until resolved to the packaged panel. The route `numeric` gives signed distances
+    to the reference intervals; `template` and `local_llm` describe the results in words, which the frozen
+    `text_encoder` turns into `text_dim` numbers.
+    """
+
+    route: Literal["numeric", "template", "local_llm"] = "numeric"
     analytes: tuple[str, ...] = ()
+    text_encoder: Annotated[Literal[""] | EncoderName, Added] = ""
+    text_encoder_sha256: Annotated[Sha256, Added] = ""
+    text_dim: Annotated[int, Field(ge=0), Added] = 0
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Blood":
+        if self.route == "numeric":
+            if self.text_encoder or self.text_dim:
+                contradictions(['expected no text_encoder with route = "numeric", got one; remove it, or name a route'])
+        else:
+            object.__setattr__(self, "text_encoder", self.text_encoder or "biobert-base-cased-v1.2")
+            width = _width(self.text_encoder, self.text_dim, TEXT_ENCODER_WIDTHS, "text_dim")
+            object.__setattr__(self, "text_dim", width)
+        return self
+
+
+class Imaging(Document):
+    """How clinical images become features: the frozen encoder, and whether the lesion is cut out first.
+
+    At most `max_images` images of a patient are used, in the order of image_id.
+    """
+
+    encoder: EncoderName = "resnet50"
+    encoder_sha256: Sha256 = ""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    dim: Annotated[int, Field(ge=0)] = 0
+    crop: bool = True
+    max_images: Positive = 4
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Imaging":
+        object.__setattr__(self, "dim", _width(self.encoder, self.dim, ENCODER_WIDTHS, "dim"))
+        return self
 
 
 class Clinical(Document):
@@ -188,18 +223,31 @@ class Clinical(Document):
     scale: dict[str, tuple[float, float]] = {}
 
 
+def _width(encoder: str, written: int, known: dict[str, int], key: str) -> int:
+    """The width of an encoder's features; ValueError when the study and the table disagree, or nobody says."""
+    width = known.get(encoder, written)
+    if not width:
+        contradictions(
+            [f"expected {key}, since mmfed does not know how wide {encoder!r} is, got none; write {key} = NUMBER"]
+        )
+    if written not in (0, width):
+        contradictions([f"expected {key} {width}, the width of {encoder}, got {written}; write {width} or 0"])
+    return width
+
+
 class Modalities(Document):
     """The modalities a study uses; one that is left out is not read anywhere."""
 
     slides: Slides | None = None
     expression: Expression | None = None
     blood: Blood | None = None
+    imaging: Annotated[Imaging | None, Added] = None
     clinical: Clinical | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The modalities in use, in the fixed order."""
-        return tuple(name for name in MODALITIES if getattr(self, name, None) is not None)
+        return tuple(name for name in MODALITIES if getattr(self, name) is not None)
 
     @model_validator(mode="after")
     def _agrees(self) -> "Modalities":
@@ -292,8 +340,8 @@ class Study(Document):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON without `name`."""
-        return sha256_json({key: value for key, value in self.content().items() if key != "name"})
+        """SHA-256 over the canonical JSON without `name`, and without later fields that have their default."""
+        return sha256_json({key: value for key, value in digest_content(self).items() if key != "name"})
 
     @property
     def outputs(self) -> int:

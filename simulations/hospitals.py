@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from client.prepare.expression_scale import likely_scale
+from client.prepare.expression.scale import likely_scale
 from shared.cohort.sheets import find_file, read_sheet
 from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
 from shared.digests import sha256_json

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.prepare.blood import blood_table
+from client.prepare.blood.table import blood_table
 from client.prepare.clinical import clinical_table
-from client.prepare.encoders import build_encoder, encoder_sha256
-from client.prepare.expression import aux_table, expression_table
+from client.prepare.encoders.table import build_encoder, encoder_sha256
+from client.prepare.expression.tables import aux_table, expression_table
 from client.prepare.fingerprint import FileHashes, inputs_sha256
 from client.prepare.patients import Roster, read_roster
 from client.prepare.report import PrepareReport
 from client.prepare.settings import PrepareSettings
-from client.prepare.slide_folder import Bags, Progress, prepare_slides
+from client.prepare.slides.folder import Bags, Progress, prepare_slides
 from shared.cohort.store import Manifest, StoredFile, finish_store
 from shared.cohort.store_files import Table, remove_drafts, write_patients, write_table
 from shared.digests import sha256_file

@@ -8,7 +8,7 @@ from typing import Literal
 
 from shared.cohort.store_files import replacing
 
-__all__ = ["PrepareReport", "ReportRow", "State"]
+__all__ = ["Coverage", "PrepareReport", "ReportRow", "State"]
 
 State = Literal["used", "noted", "left out"]
 """`used`: in the store. `noted`: nothing is lost, but worth knowing. `left out`: an input that is not in the store."""
@@ -28,12 +28,23 @@ class ReportRow:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what a study asks for was found: genes of a group, patients with an analyte."""
+
+    modality: str
+    name: str
+    found: int
+    total: int
+
+
 @dataclass
 class PrepareReport:
     """What `prepare` did at one site."""
 
     store: Path
     rows: list[ReportRow] = field(default_factory=list)
+    coverage: list[Coverage] = field(default_factory=list)
     reused: bool = False  # the store was there already and fits
 
     @property
@@ -62,6 +73,10 @@ class PrepareReport:
     ) -> None:
         """Append one row."""
         self.rows.append(ReportRow(key, case_id, file, state, reason, round(seconds, 3)))
+
+    def cover(self, modality: str, name: str, found: int, total: int) -> None:
+        """Record how much of `name` (a gene group, an analyte) this site has."""
+        self.coverage.append(Coverage(modality, name, found, total))
 
     def write(self, path: Path) -> None:
         """Write the rows as CSV."""

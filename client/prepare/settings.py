@@ -8,7 +8,7 @@ from shared.cohort.blood import analyte_codes, blood_panel
 from shared.cohort.genes import vocabulary
 from shared.digests import sha256_json
 from shared.errors import StudyError
-from shared.study import Clinical, Slides, Study
+from shared.study import Blood, Clinical, Imaging, Slides, Study
 
 __all__ = ["CLINICAL_SCALE", "PrepareSettings"]
 
@@ -24,7 +24,8 @@ class PrepareSettings:
     slides: Slides | None = None
     genes: tuple[str, ...] = ()  # vocabulary of the expression branch
     aux: tuple[str, ...] = ()  # "<table>:<gene>"
-    analytes: tuple[str, ...] = ()  # LOINC codes
+    blood: Blood | None = None  # route and text encoder; its analytes are complete
+    imaging: Imaging | None = None
     clinical: tuple[tuple[str, float, float], ...] = ()  # (column, centre, unit); sex as (sex, 0, 1)
 
     @classmethod
@@ -42,19 +43,13 @@ class PrepareSettings:
                 f"{study.name}: modalities.expression.groups: expected a resolved study with gene groups, got none; "
                 "take the study that `submit` or the simulation wrote"
             )
-        analytes = use.blood.analytes or tuple(analyte.loinc for analyte in blood_panel()) if use.blood else ()
-        strangers = [code for code in analytes if code not in analyte_codes().values()]
-        if strangers:
-            raise StudyError(
-                f"{study.name}: modalities.blood.analytes: expected LOINC codes of the packaged panel, "
-                f"got {strangers}; remove them"
-            )
         return cls(
             modalities=use.names,
             slides=use.slides,
             genes=vocabulary(use.expression.groups) if use.expression else (),
             aux=use.expression.aux_columns if use.expression else (),
-            analytes=analytes,
+            blood=_blood(study.name, use.blood) if use.blood else None,
+            imaging=use.imaging,
             clinical=_clinical(study.name, use.clinical) if use.clinical else (),
         )
 
@@ -65,14 +60,31 @@ class PrepareSettings:
             "slides": self.slides.model_dump(mode="json") if self.slides else None,
             "genes": list(self.genes),
             "aux": list(self.aux),
-            "analytes": list(self.analytes),
+            "blood": self.blood.model_dump(mode="json") if self.blood else None,
+            "imaging": self.imaging.model_dump(mode="json") if self.imaging else None,
             "clinical": [list(column) for column in self.clinical],
         }
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """LOINC codes of the blood branch."""
+        return self.blood.analytes if self.blood else ()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content; its first 12 digits name the store's folder."""
         return sha256_json(self.content())
+
+
+def _blood(study: str, blood: Blood) -> Blood:
+    analytes = blood.analytes or tuple(analyte.loinc for analyte in blood_panel())
+    strangers = [code for code in analytes if code not in analyte_codes().values()]
+    if strangers:
+        raise StudyError(
+            f"{study}: modalities.blood.analytes: expected LOINC codes of the packaged panel, "
+            f"got {strangers}; remove them"
+        )
+    return blood.model_copy(update={"analytes": analytes})
 
 
 def _clinical(study: str, clinical: Clinical) -> tuple[tuple[str, float, float], ...]:

@@ -17,8 +17,8 @@ class Inputs:
     genes: int = 0  # U, size of the gene vocabulary
     groups: tuple[tuple[int, ...], ...] = ()  # indices into the vocabulary, one tuple a gene group, by name
     aux: int = 0  # A, mutations and copy number
-    blood: int = 0  # F_b, analytes
-    imaging: int = 0  # F_i, width of an image feature
+    blood: int = 0  # F_b, analytes, or width of the text feature
+    imaging: int = 0  # F_i, width of an image feature and box_found
     clinical: int = 0  # V, clinical columns
 
     @classmethod
@@ -35,6 +35,7 @@ class Inputs:
             genes=len(genes),
             groups=tuple(tuple(sorted(index[gene] for gene in set(group))) for group in groups),
             aux=len(use.expression.aux_columns) if use.expression else 0,
-            blood=len(use.blood.analytes) if use.blood else 0,
+            blood=(use.blood.text_dim or len(use.blood.analytes)) if use.blood else 0,
+            imaging=use.imaging.dim + 1 if use.imaging else 0,
             clinical=len(use.clinical.columns) if use.clinical else 0,
         )

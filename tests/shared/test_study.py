@@ -315,7 +315,7 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
         (
             "modalities",
             {"slides": {"encoder": "uni"}},
-            "modalities.slides.encoder: expected one of mobilenet_v2, resnet50, got 'uni'; choose one of them",
+            "modalities.slides: expected dim, since mmfed does not know how wide 'uni' is, got none; write dim = NUMBER",
         ),
         (
             "modalities",

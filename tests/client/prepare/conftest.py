@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.prepare.encoders import Encoder, build_encoder
+from client.prepare.encoders.table import Encoder, build_encoder
 from client.prepare.report import PrepareReport
 from shared.site import Site, read_site
 from simulations.synthetic.aperio import write_aperio

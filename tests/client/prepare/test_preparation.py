@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.prepare import PrepareSettings, prepare, slide_folder, store_folder
+from client.prepare import PrepareSettings, prepare, store_folder
+from client.prepare.slides import folder as slide_folder
 from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, EncoderError
 from shared.site import Site, read_site
-from shared.study import Slides
+from shared.study import Blood, Slides
 
 SETTINGS = PrepareSettings(
     modalities=("slides", "expression", "blood", "clinical"),
     slides=Slides(mpp=0.5, tile=64, max_patches=4, weights="random"),
     genes=("EGFR", "TP53"),
     aux=("mutations:IDH1",),
-    analytes=("6768-6",),
+    blood=Blood(analytes=("6768-6",)),
     clinical=(("age_at_diagnosis", 50.0, 10.0),),
 )
 TABLES = PrepareSettings(modalities=("clinical",), clinical=(("age_at_diagnosis", 50.0, 10.0),))

@@ -19,8 +19,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from client.prepare.blood import interval_distance
-from client.prepare.encoders import Encoder, build_encoder
+from client.prepare.blood.table import interval_distance
+from client.prepare.encoders.table import Encoder, build_encoder
 from shared.cohort.blood import blood_panel
 from simulations.synthetic import DEFAULT_HOSPITALS, write_cohort
 from simulations.synthetic.looks import draw_look

@@ -2,8 +2,8 @@ import numpy as np
 import openslide
 import pytest
 
-from client.prepare import tissue
-from client.prepare.tissue import TissueMask, find_tissue, stained
+from client.prepare.slides import tissue
+from client.prepare.slides.tissue import TissueMask, find_tissue, stained
 
 
 def picture(*colours: tuple[int, int, int]) -> np.ndarray:

@@ -6,8 +6,8 @@ import openslide
 import pytest
 from PIL import Image
 
-from client.prepare.slides import encode_slide, is_encoded
-from client.prepare.tiling import TileGrid, read_tiles
+from client.prepare.slides.bag import encode_slide, is_encoded
+from client.prepare.slides.tiling import TileGrid, read_tiles
 from shared.cohort.store_files import read_bag_attributes
 from shared.errors import SlideError
 from shared.study import Slides

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import openslide
 
-from client.prepare.encoders import Encoder
-from client.prepare.tiling import TileGrid, read_tiles, slide_mpp, spread
-from client.prepare.tissue import find_tissue
+from client.prepare.encoders.table import Encoder
+from client.prepare.slides.tiling import TileGrid, read_tiles, slide_mpp, spread
+from client.prepare.slides.tissue import find_tissue
 from shared.cohort.store_files import read_bag_attributes, write_bag
 from shared.errors import SlideError
 from shared.study import Slides

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from client.prepare.expression import aux_table, constant_genes, expression_table
+from client.prepare.expression.tables import aux_table, constant_genes, expression_table
 from client.prepare.patients import read_roster
 from shared.cohort.tables import read_expression
 from shared.errors import CohortError

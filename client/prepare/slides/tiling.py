@@ -8,7 +8,7 @@ import openslide
 from numpy.typing import NDArray
 from PIL import Image
 
-from client.prepare.tissue import TissueMask, read_rgb
+from client.prepare.slides.tissue import TissueMask, read_rgb
 from shared.errors import SlideError
 
 __all__ = ["TileGrid", "read_tiles", "slide_mpp", "spread"]

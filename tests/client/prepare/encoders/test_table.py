@@ -7,8 +7,8 @@ import torchvision
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from client.prepare import encoders
-from client.prepare.encoders import ENCODERS, build_encoder, encoder_sha256
+from client.prepare.encoders import table as encoders
+from client.prepare.encoders.table import ENCODERS, build_encoder, encoder_sha256
 from shared.digests import sha256_file
 from shared.encoder_names import ENCODER_WIDTHS
 from shared.errors import EncoderError

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.prepare.blood import MAX_DISTANCE, blood_table, interval_distance
+from client.prepare.blood.table import MAX_DISTANCE, blood_table, interval_distance
 from client.prepare.patients import read_roster
 
 CLINICAL = "case_id\tsex\na\tmale\nb\tmale\n"

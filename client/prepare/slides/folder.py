@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from client.prepare.encoders import Encoder
+from client.prepare.encoders.table import Encoder
 from client.prepare.fingerprint import FileHashes
 from client.prepare.patients import Roster
 from client.prepare.report import PrepareReport
-from client.prepare.slides import encode_slide, is_encoded
+from client.prepare.slides.bag import encode_slide, is_encoded
 from shared.cohort.store_files import read_bag_attributes, remove_drafts
 from shared.cohort.tables import SLIDE_SUFFIXES, read_slides
 from shared.errors import SlideError

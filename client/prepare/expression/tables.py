@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from client.prepare.expression_scale import scale_fault
+from client.prepare.expression.scale import scale_fault
 from client.prepare.patients import Roster
 from client.prepare.report import PrepareReport
 from shared.cohort.sheets import find_file, refuse

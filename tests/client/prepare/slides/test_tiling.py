@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.prepare.tiling import TileGrid, read_tiles, slide_mpp, spread
-from client.prepare.tissue import TissueMask, find_tissue
+from client.prepare.slides.tiling import TileGrid, read_tiles, slide_mpp, spread
+from client.prepare.slides.tissue import TissueMask, find_tissue
 from shared.errors import SlideError
 
 

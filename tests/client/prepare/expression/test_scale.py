@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from client.prepare.expression_scale import likely_scale, scale_fault
+from client.prepare.expression.scale import likely_scale, scale_fault
 
 rng = np.random.default_rng(0)
 Z = pd.DataFrame(rng.normal(0, 1, (200, 30)))

@@ -1,0 +1,1 @@
+"""Blood: from a laboratory's export to numbers, or to text and its features."""

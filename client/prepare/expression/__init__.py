@@ -1,0 +1,1 @@
+"""Genomics: expression, mutations and copy number from the formats hospitals have, over the study's vocabulary."""

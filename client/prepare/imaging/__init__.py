@@ -1,0 +1,1 @@
+"""Clinical images: from PNG, JPEG and DICOM to lesions, crops and features."""
