@@ -1,3 +1,6 @@
+import errno
+import os
+import re
 import time
 from pathlib import Path
 
@@ -112,8 +115,10 @@ def test_blood_gets_an_empty_collected_column(tmp_path):
     sheet = read_blood(tmp_path)
     assert list(sheet.columns) == ["case_id", "analyte", "value", "unit", "ref_low", "ref_high", "collected"]
     assert list(sheet.loc[2]) == ["06", "ALP", "70", "U/L", "40", "120", ""]
-    (tmp_path / "blood.csv").write_text("case_id,analyte,value,unit,ref_low\na,ALP,70,U/L,40\n")
-    with pytest.raises(CohortError, match="expected a column 'ref_high', got none"):
+    (tmp_path / "blood.csv").write_text("case_id,analyte,value,unit\na,ALP,70,U/L\n")
+    assert list(read_blood(tmp_path).loc[2]) == ["a", "ALP", "70", "U/L", "", "", ""]
+    (tmp_path / "blood.csv").write_text("case_id,analyte,value,ref_low\na,ALP,70,40\n")
+    with pytest.raises(CohortError, match="expected a column 'unit', got none"):
         read_blood(tmp_path)
 
 
@@ -157,3 +162,96 @@ def test_tcga_tables_are_read_whole_and_fast():
     assert (clinical["grade"] == "").sum() == 55
     assert len(aux_columns(TCGA, ("mutations", "copy_number"))) == 16 + 30
     assert read_slides(TCGA)["path"].isna().sum() == 1011
+
+
+def slides_table(folder, text, *files):
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    (folder / "slides.tsv").write_text(text)
+    return read_slides(folder)
+
+
+def test_slides_may_state_their_resolution(tmp_path):
+    table = slides_table(tmp_path, "case_id\tslide_id\tmpp\na\ts1\t0.2527\na\ts2\t\na\ts3\t-1\na\ts4\tNA\n")
+    # a resolution that cannot be is that slide's own fault, and left to whoever opens it
+    np.testing.assert_array_equal(table["mpp"], [0.2527, np.nan, -1, np.nan])
+    assert slides_table(tmp_path, "case_id\tslide_id\na\ts1\n")["mpp"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("0,25", "line 3: expected an mpp such as 0.25 .um per pixel., got '0,25'; write a decimal point"),
+        ("40x", "line 3: expected an mpp such as 0.25 .um per pixel., got '40x'; correct it, or leave the cell empty"),
+        ("inf", "line 3: expected an mpp such as 0.25"),
+    ],
+)
+def test_a_resolution_that_is_no_number_is_that_slides_fault(tmp_path, cell, message):
+    table = slides_table(tmp_path, f"case_id\tslide_id\tmpp\na\ts1\t0.5\na\ts2\t{cell}\n")
+    assert table["fault"][0] == ""
+    assert re.search(message, table["fault"][1])
+    np.testing.assert_array_equal(table["mpp"], [0.5, np.nan])
+
+
+def test_dicom_slides_are_files_or_folders(tmp_path):
+    files = ("slides/s1.dcm", "slides/s2/b.dcm", "slides/s2/a.dcm", "slides/s3/Data0.dat", "slides/s4/a.dcm")
+    rows = "".join(f"p\t{slide}\n" for slide in ("s1.dcm", "s2", "s3", "s4"))
+    table = slides_table(tmp_path, f"case_id\tslide_id\n{rows}", *files, "slides/s4.svs")
+    assert table["slide_id"].tolist() == ["s1", "s2", "s3", "s4"]
+    expected = ["slides/s1.dcm", "slides/s2/a.dcm", None, "slides/s4.svs"]
+    assert table["path"].tolist() == [name and tmp_path / name for name in expected]
+
+
+def test_features_made_elsewhere_are_found(tmp_path):
+    table = slides_table(tmp_path, "case_id\tslide_id\na\ts1.svs\na\ts2\n", "features/slides/s1.h5")
+    assert table["features"].tolist() == [tmp_path / "features/slides/s1.h5", None]
+    assert table["path"].tolist() == [None, None]
+
+
+def test_capitals_of_a_suffix_do_not_count(tmp_path):
+    files = (
+        "slides/s1.SVS",
+        "slides/s2.Svs",
+        "slides/s3.svs",
+        "slides/s3.SVS",
+        "slides/s4.SVS",
+        "features/slides/s1.H5",
+    )
+    rows = "".join(f"p\t{slide}\n" for slide in ("s1", "s2.svs", "s3", "S4"))
+    table = slides_table(tmp_path, f"case_id\tslide_id\n{rows}", *files).set_index("slide_id")
+    found = {slide: path and path.name for slide, path in table["path"].items()}
+    assert found == {"s1": "s1.SVS", "s2": "s2.Svs", "s3": "s3.svs", "S4": None}
+    assert table["features"]["s1"] == tmp_path / "features/slides/s1.H5"
+
+
+def test_links_to_nothing_and_pipes_are_no_slides(tmp_path):
+    (tmp_path / "slides/d5").mkdir(parents=True)
+    for name in ("s1.svs", "s2", "d5/a.dcm"):
+        (tmp_path / "slides" / name).symlink_to(tmp_path / "nowhere")
+    (tmp_path / "slides/s3").symlink_to("s3")  # a ring
+    os.mkfifo(tmp_path / "slides/s4")
+    rows = "".join(f"p\t{slide}\n" for slide in ("s1", "s2", "s3", "s4", "d5"))
+    assert slides_table(tmp_path, f"case_id\tslide_id\n{rows}")["path"].tolist() == [None] * 5
+
+
+def test_a_series_that_cannot_be_read_costs_its_slide_alone(tmp_path, monkeypatch):
+    listing = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "s1":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    table = slides_table(tmp_path, "case_id\tslide_id\np\ts1\np\ts2\n", "slides/s1/a.dcm", "slides/s2/a.dcm")
+    assert table["path"].tolist() == [None, tmp_path / "slides/s2/a.dcm"]
+
+
+def test_a_share_that_is_gone_is_refused(tmp_path, monkeypatch):
+    def gone(folder):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, "iterdir", gone)
+    with pytest.raises(CohortError, match="slides: expected a folder that can be read, got Stale file handle; check"):
+        slides_table(tmp_path, "case_id\tslide_id\np\ts1\n")
