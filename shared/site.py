@@ -42,27 +42,43 @@ class Compute(Document):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
 
 
+Positive = Annotated[float, Field(gt=0)]
+
+
 class EncoderFile(Document):
     """`[encoders.NAME]`: where this site keeps the weights of the encoder that a study calls NAME.
 
     `path` is a file (torchvision's own .pth, .safetensors, TorchScript .pt) or, for a transformers model, its folder;
     relative to the site file. `architecture` names the builder of a safetensors file (a torchvision model, or
-    `timm:NAME`); `mean` and `std` of RGB in [0, 1] are ImageNet's unless written. TorchScript runs code, so it is only
-    opened when `sha256` is written and fits.
+    `timm:NAME`). `mean` and `std` of RGB in [0, 1] are the model's own unless written, and ImageNet's where it states
+    none. TorchScript runs code, so it is only opened when `sha256` is written and fits.
     """
 
     path: str
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     architecture: str = ""
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] | None = None
+    std: tuple[Positive, Positive, Positive] | None = None
 
 
 class ImportedFeatures(Document):
-    """`[features]`: which encoder made the files under data/features/slides, written by CLAM, TRIDENT or mmfed."""
+    """`[features]`: which encoder made the files under data/features/slides, written by CLAM, TRIDENT or mmfed.
+
+    `encoder_sha256` must be written: by it alone sites notice that their features come from different weights.
+    """
 
     encoder: str
-    encoder_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    encoder_sha256: Annotated[str, Field(validate_default=True)] = ""
+
+    @field_validator("encoder_sha256")
+    @classmethod
+    def _known_weights(cls, sha256: str) -> str:
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise ValueError(
+                "expected the SHA-256 (64 hex digits, lower case) of the weight file that made the features, got "
+                f"{sha256[:70]!r}; ask whoever extracted them for the weight file, and write what sha256sum says of it"
+            )
+        return sha256
 
 
 class PrivacyCap(Document):

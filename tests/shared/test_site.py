@@ -104,6 +104,29 @@ def test_data_and_state_in_one_folder_are_refused(tmp_path: Path, data: str) -> 
         read(tmp_path, SITE + f'data = "{data}"\nstate = "both"\n')
 
 
+@pytest.mark.parametrize(
+    "written", ["", 'encoder_sha256 = ""', 'encoder_sha256 = "abc"', f'encoder_sha256 = "{"A" * 64}"']
+)
+def test_features_of_unknown_weights_are_refused(tmp_path: Path, written: str) -> None:
+    match = r"features.encoder_sha256: expected the SHA-256 \(64 hex digits.* got '.*'; ask whoever extracted them"
+    with pytest.raises(SiteFileError, match=match):
+        read(tmp_path, SITE + f'[features]\nencoder = "uni"\n{written}\n')
+
+
+def test_features_of_known_weights_are_accepted(tmp_path: Path) -> None:
+    site = read(tmp_path, SITE + f'[features]\nencoder = "uni"\nencoder_sha256 = "{"a1" * 32}"\n')
+    assert site.features is not None
+    assert site.features.encoder_sha256 == "a1" * 32
+
+
+def test_an_encoders_scaling_is_its_own_unless_written(tmp_path: Path) -> None:
+    site = read(tmp_path, SITE + '[encoders.uni]\npath = "uni"\n[encoders.conch]\npath = "c"\nmean = [0.1, 0.2, 0.3]\n')
+    assert (site.encoders["uni"].mean, site.encoders["uni"].std) == (None, None)
+    assert (site.encoders["conch"].mean, site.encoders["conch"].std) == ((0.1, 0.2, 0.3), None)
+    with pytest.raises(SiteFileError, match=r"encoders.uni.std.*: expected greater than 0, got 0"):
+        read(tmp_path, SITE + '[encoders.uni]\npath = "uni"\nstd = [0.2, 0, 0.2]\n')
+
+
 @pytest.mark.parametrize("key", ["features_days", "logs_days"])
 def test_a_retention_that_nothing_would_keep_is_refused(tmp_path: Path, key: str) -> None:
     match = rf"retention.{key}: expected 0, since this version deletes nothing by itself, got 30; write 0, and delete"

