@@ -1,4 +1,4 @@
-"""Whether an expression table is on the scale that its site file says, and which scale it seems to be on."""
+"""Whether an expression table is on the scale that its site file says, and its way to the log scale."""
 
 from typing import Literal
 
@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from shared.cohort.normalise import PUBLIC_RANGE
 
-__all__ = ["likely_scale", "scale_fault"]
+__all__ = ["Scale", "likely_scale", "on_log_scale", "scale_fault"]
+
+Scale = Literal["tpm", "counts", "log2", "z"]
 
 TOLERATED = 0.05
 """Share of cells that may lie outside: real z-scored tables have outliers of 3500, yet under 1 % of cells beyond 10."""
@@ -35,8 +37,26 @@ def likely_scale(table: pd.DataFrame) -> Literal["tpm", "log2", "z"]:
     return "tpm" if large else "log2"
 
 
-def scale_fault(table: pd.DataFrame, scale: Literal["log2", "z"]) -> str:
-    """What is wrong when too many cells lie outside the scale's public range, or are TPM; "" if nothing is."""
+def on_log_scale(table: pd.DataFrame, totals: NDArray[np.float64], scale: Scale) -> pd.DataFrame:
+    """A table (genes, patients) of `scale` as log2(x + 1), or as it is if it is on the log2 or z scale already.
+
+    Counts become counts per million first; `totals` (patients,) are the sums of each patient over all genes.
+    """
+    if scale == "log2" or scale == "z":
+        return table
+    if scale == "counts":
+        table = table.div(np.where(totals > 0, totals, np.nan), axis="columns").mul(1e6)
+    return pd.DataFrame(np.log2(table.to_numpy() + 1), index=table.index, columns=table.columns)
+
+
+def scale_fault(table: pd.DataFrame, scale: Scale) -> str:
+    """What is wrong with the values of a table (genes, samples), "" if nothing is.
+
+    On the log2 and z scales: too many cells lie outside the public range, or they are TPM. TPM and counts: a cell is
+    negative.
+    """
+    if scale == "tpm" or scale == "counts":
+        return _negative_fault(_cells(table), scale)
     cells, (low, high) = _cells(table), PUBLIC_RANGE[scale]
     likely = likely_scale(table)
     below_is_meant = scale == likely == "log2"
@@ -50,6 +70,15 @@ def scale_fault(table: pd.DataFrame, scale: Literal["log2", "z"]) -> str:
     return (
         f"expected values from {low:g} to {high:g}, since the site file says expression.scale = {scale!r}, "
         f"got {cells.min():g} to {cells.max():g} with {outside:.0%} of cells outside; {what}"
+    )
+
+
+def _negative_fault(cells: NDArray[np.float64], scale: Scale) -> str:
+    if not cells.size or cells.min() >= 0:
+        return ""
+    return (
+        f"expected values of 0 and above, since the site file says expression.scale = {scale!r}, "
+        f'got {cells.min():g}; write scale = "log2" or "z" if that is what they are'
     )
 
 

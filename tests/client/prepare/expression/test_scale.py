@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from client.prepare.expression.scale import likely_scale, scale_fault
+from client.prepare.expression.scale import likely_scale, on_log_scale, scale_fault
 
 rng = np.random.default_rng(0)
 Z = pd.DataFrame(rng.normal(0, 1, (200, 30)))
@@ -58,3 +58,17 @@ def test_tpm_of_mostly_silent_genes_are_no_log2():
     silent.iloc[1] = 31.0
     assert likely_scale(silent) == "tpm"
     assert "with 2% of cells outside" in scale_fault(silent, "log2")
+
+
+@pytest.mark.parametrize("scale", ["tpm", "counts"])
+def test_negative_values_are_no_tpm(scale):
+    assert scale_fault(TPM, scale) == ""
+    assert f"expression.scale = '{scale}', got -2; write" in scale_fault(pd.DataFrame([[1.0, -2.0]]), scale)
+
+
+def test_values_are_brought_to_the_log_scale():
+    table = pd.DataFrame({"a": [3.0, np.nan], "b": [1.0, 0.0]}, index=["X", "Y"])
+    assert on_log_scale(table, np.zeros(2), "z") is table
+    np.testing.assert_array_equal(on_log_scale(table, np.zeros(2), "tpm"), [[2, 1], [np.nan, 0]])
+    counts = on_log_scale(table, np.array([1e6, 0.0]), "counts")  # b has no reads at all
+    np.testing.assert_array_equal(counts, [[2, np.nan], [np.nan, np.nan]])
