@@ -1,1 +1,1 @@
-"""Clinical images: from PNG, JPEG and DICOM to lesions, crops and features."""
+"""Clinical images: radiographs and other pictures of a patient, cut to the lesion and encoded."""
