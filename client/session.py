@@ -11,7 +11,7 @@ from torch import nn
 
 from client.approvals import approvals_file
 from client.gate import admit
-from client.prepare import PrepareSettings, store_folder
+from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from shared.cohort.encoded import named_encoders
 from shared.site import Site
-from shared.study import ClassificationTask, Study
+from shared.study import Blood, ClassificationTask, Study
 
 __all__ = ["describe"]
 
@@ -14,7 +15,7 @@ def describe(study: Study, site: Site) -> str:
         "Study": _identity(study),
         "What is read at this site": _read(study, site),
         "What leaves this site": _leaves(study, site),
-        "What never leaves": ["patient rows, names, identifiers, slides, images, and the text of any error"],
+        "What never leaves": list(_stays(study)),
         "How long": _duration(study),
         "Privacy": _privacy(),
     }
@@ -43,15 +44,45 @@ def _modalities(study: Study) -> Iterator[str]:
     use = study.modalities
     if use.slides:
         s = use.slides
-        yield f"slides: at most {s.max_patches} tiles a patient, turned into {s.dim} numbers each by {s.encoder}, here"
+        stain = "" if s.stain == "none" else f", after {s.stain.capitalize()} stain normalisation"
+        how = f"turned into {s.dim} numbers each by {s.encoder}, here{stain}"
+        yield f"slides: at most {s.max_patches} tiles a patient, {how}"
     if use.expression:
         e = use.expression
         genes = len({gene for group in e.groups.values() for gene in group})
         yield f"expression: {genes} genes in {len(e.groups)} groups" + (f", with {', '.join(e.aux)}" if e.aux else "")
     if use.blood:
-        yield f"blood: {len(use.blood.analytes)} analytes ({', '.join(use.blood.analytes)})"
+        yield f"blood: {_blood(use.blood)}"
+    if use.imaging:
+        i = use.imaging
+        part = "the lesion cut out of" if i.crop else "the whole of"
+        yield (
+            f"imaging: {part} at most {i.max_images} clinical images a patient, turned into {i.dim} numbers each "
+            f"by {i.encoder}, here"
+        )
     if use.clinical:
         yield f"clinical: {', '.join(use.clinical.columns)}"
+
+
+def _blood(blood: Blood) -> str:
+    """Which results, and what is made of them."""
+    analytes = f"{len(blood.analytes)} analytes ({', '.join(blood.analytes)})"
+    if blood.route == "numeric":
+        return analytes
+    writer = "by a fixed template" if blood.route == "template" else "by this site's own language model"
+    return (
+        f"{analytes}; results out of range are put into words {writer}, and the words are turned into "
+        f"{blood.text_dim} numbers by {blood.text_encoder}, here"
+    )
+
+
+def _stays(study: Study) -> Iterator[str]:
+    yield "patient rows, names, identifiers, slides, images, and the text of any error"
+    encoded = list(named_encoders(study))
+    if encoded:
+        yield f"what the encoders here make of each patient's {' and '.join(encoded)}"
+    if "blood" in encoded:
+        yield "the words that describe a patient's blood results"
 
 
 def _leaves(study: Study, site: Site) -> Iterator[str]:

@@ -6,6 +6,7 @@ from client.evaluation import predict, score_patients
 from client.session import Session, warm_model
 from client.training import train_round
 from shared import __version__
+from shared.cohort.encoded import named_encoders
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
 from shared.digests import sha256_bytes
@@ -24,18 +25,21 @@ def greet(session: Session) -> HandshakeReply:
     return HandshakeReply(
         site=session.site.id,
         version=__version__,
-        encoders={"slides": data.encoder_sha256 if "slides" in session.held else ""} if use.slides else {},
+        encoders={
+            name: data.encoders.get(name, "") if name in session.held else "" for name in named_encoders(session.study)
+        },
         genes_sha256=use.expression.genes_sha256 if use.expression else "",
         buckets={name: bucket(count) for name, count in session.counts.items()},
         gene_sums=data.sums(session.site.disclosure.min_patients),
         per_site_results=session.site.disclosure.per_site_results,
+        stain=data.stain if "slides" in session.held else "",
     )
 
 
 def train_model(session: Session, order: Order) -> TrainReply:
     """One round: score the received model on own test patients, then train it on own training patients."""
     study, site = session.study, session.site
-    train, test = session.patients(_statistics(order, session))
+    train, test = session.patients(_statistics(order))
     model = warm_model(session.study_json, session.device)
     load_arrays(model, order.arrays)
     evaluation = _evaluate(session, test)
@@ -62,7 +66,7 @@ def train_model(session: Session, order: Order) -> TrainReply:
 
 def evaluate_model(session: Session, order: Order) -> EvaluateReply:
     """Score the final model on own test patients."""
-    _, test = session.patients(_statistics(order, session))
+    _, test = session.patients(_statistics(order))
     load_arrays(warm_model(session.study_json, session.device), order.arrays)
     return EvaluateReply(site=session.site.id, evaluation=_evaluate(session, test))
 
@@ -82,7 +86,7 @@ def _evaluate(session: Session, test: Patients) -> dict[str, Statistic]:
     return Statistics.of(scored).to_record()
 
 
-def _statistics(order: Order, session: Session) -> GeneStatistics | None:
+def _statistics(order: Order) -> GeneStatistics | None:
     """The gene statistics of this run, checked against the hash that the round was announced with."""
     if order.gene_statistics is None:
         return None

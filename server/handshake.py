@@ -1,6 +1,7 @@
 """Who takes part: every site is asked what it holds before it trains (CONTRACT.md section 6)."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from server.exchange import Rejected
 from shared import __version__
+from shared.cohort.encoded import named_encoders
 from shared.cohort.genes import vocabulary
 from shared.cohort.normalise import GeneStatistics
 from shared.messages import HandshakeReply
@@ -49,13 +51,17 @@ class Members:
 
     def _encoders(self, greetings: dict[str, HandshakeReply]) -> dict[str, str]:
         """The encoder each modality must have: the study's, else that of the members, else the most frequent."""
-        use, agreed = self.study.modalities, {}
-        if use.slides is not None:
-            known = self.greetings or greetings
-            votes = Counter(g.encoders.get("slides", "") for _, g in sorted(known.items()))
-            del votes[""]
-            agreed["slides"] = use.slides.encoder_sha256 or (votes.most_common(1)[0][0] if votes else "")
+        agreed = {}
+        for modality, named in named_encoders(self.study).items():
+            votes = _votes(self.greetings, modality) or _votes(greetings, modality)
+            agreed[modality] = named or (votes.most_common(1)[0][0] if votes else "")
         return agreed
+
+
+def _votes(greetings: Mapping[str, HandshakeReply], modality: str) -> Counter[str]:
+    """How many sites have each encoder; in the order of site names, which decides between equals."""
+    found = (greeting.encoders.get(modality, "") for _, greeting in sorted(greetings.items()))
+    return Counter(sha for sha in found if sha)
 
 
 def parse_greeting(site: str, message: Message, study: Study) -> HandshakeReply:
@@ -79,8 +85,20 @@ def _fault(study: Study, greeting: HandshakeReply, encoders: dict[str, str]) -> 
         return "expected only the study's modalities, got others"
     if study.modalities.expression and greeting.genes_sha256 != study.modalities.expression.genes_sha256:
         return "GENES_MISMATCH: expected the study's gene list, got another; prepare again with this study"
+    for modality in sorted(named_encoders(study).keys() & greeting.buckets.keys()):
+        if not greeting.encoders.get(modality):
+            return (
+                f"ENCODER_MISMATCH: {modality}: expected the SHA-256 of the encoder's weights, got none; "
+                "prepare again with this study"
+            )
     for modality, sha in greeting.encoders.items():
-        if sha and sha != encoders.get(modality, sha):
+        if sha and sha != (encoders.get(modality) or sha):
             expected = encoders[modality][:12]
             return f"ENCODER_MISMATCH: {modality}: expected weights {expected}, got {sha[:12]}; use the same encoder"
+    slides = study.modalities.slides
+    if slides and greeting.stain not in ("", slides.stain):
+        return (
+            f"ENCODER_MISMATCH: slides: expected stain normalisation {slides.stain!r}, got {greeting.stain!r}; "
+            "prepare again with this study"
+        )
     return ""

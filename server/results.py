@@ -86,7 +86,7 @@ def _metrics(study: Study, finished: Finished) -> dict[str, Any]:
             "parameters": int(sum(array.size for array in finished.arrays.values())),
         },
         "sites": {
-            site: {"version": g.version, "encoders": dict(g.encoders), "buckets": dict(g.buckets)}
+            site: {"version": g.version, "encoders": dict(g.encoders), "stain": g.stain, "buckets": dict(g.buckets)}
             for site, g in sorted(finished.greetings.items())
         },
         "refused": dict(finished.refused),

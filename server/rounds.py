@@ -281,6 +281,7 @@ def _facts(greeting: HandshakeReply) -> dict[str, Any]:
     return {
         "version": greeting.version,
         "encoders": dict(greeting.encoders),
+        "stain": greeting.stain,
         "buckets": dict(greeting.buckets),
         "per_site_results": greeting.per_site_results,
     }

@@ -34,7 +34,7 @@ CODES: dict[str, str] = {
     "VERSION_MISMATCH": "another major.minor version or schema",
     "MESSAGE_INVALID": "a message without the fields it must have",
     "SITE_MISMATCH": "the site's own name is not the one the coordinator registered",
-    "ENCODER_MISMATCH": "features were made by another encoder than the study names",
+    "ENCODER_MISMATCH": "features were made by another encoder, or of other stains, than the study names",
     "GENES_MISMATCH": "another gene list than the study names",
     "STATISTICS_MISMATCH": "gene statistics are not those this round was announced with",
     "NOT_PREPARED": "no finished feature store for this study's settings",
@@ -127,17 +127,18 @@ class HandshakeReply:
 
     site: str
     version: str
-    encoders: Mapping[str, str]  # modality -> SHA-256 of the encoder's weights, "" without that modality
+    encoders: Mapping[str, str]  # encoded modality -> SHA-256 of the encoder's weights, "" without that modality
     genes_sha256: str
     buckets: Mapping[str, str]  # held branch -> bucket of its training patients
     gene_sums: NDArray[np.float64]  # (3, U), zeros where withheld
     per_site_results: bool = True  # may others see this site's row
+    stain: str = ""  # stain normalisation behind the slide features, "" without slides
     head: str = ""
 
     def content(self) -> RecordDict:
         """As a Flower record."""
         config = {"schema": SCHEMA, "site": self.site, "version": self.version, "head": self.head}
-        config |= {"genes_sha256": self.genes_sha256, "per_site_results": self.per_site_results}
+        config |= {"genes_sha256": self.genes_sha256, "per_site_results": self.per_site_results, "stain": self.stain}
         config |= {f"encoder.{name}": sha for name, sha in self.encoders.items()}
         config |= {f"bucket.{name}": size for name, size in self.buckets.items()}
         content = RecordDict({"config": ConfigRecord(config)})  # type: ignore[arg-type]
@@ -159,6 +160,7 @@ class HandshakeReply:
             buckets={k.removeprefix("bucket."): str(v) for k, v in config.items() if k.startswith("bucket.")},
             gene_sums=_floats(sums, "gene_sums"),
             per_site_results=bool(config.get("per_site_results", False)),
+            stain=str(config.get("stain", "")),
             head=str(config.get("head", "")),
         )
 

@@ -141,7 +141,7 @@ class Slides(Document):
     tile: Annotated[int, Field(ge=32)] = 224
     max_patches: Positive = 200
     stain: Annotated[Stain, Added] = "none"
-    quality: Annotated[bool, Added] = True
+    quality: bool = True
 
     @model_validator(mode="after")
     def _complete(self) -> "Slides":

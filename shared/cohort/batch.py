@@ -28,7 +28,7 @@ class Batch:
     expression_observed: Tensor  # (B, U) bool
     aux: Tensor  # (B, A) float32, mutations and copy number; belongs to expression
     aux_observed: Tensor  # (B, A) bool
-    blood: Tensor  # (B, F_b) float32, signed distance to the reference interval
+    blood: Tensor  # (B, F_b) float32, signed distances to the reference intervals, or the feature of their description
     blood_observed: Tensor  # (B, F_b) bool
     imaging: Tensor  # (B, I, F_i) float32, last column box_found
     imaging_mask: Tensor  # (B, I) bool

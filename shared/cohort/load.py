@@ -1,7 +1,7 @@
 """From a site's feature store to the patients of a study."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,8 @@ class SitePatients:
     test: NDArray[np.bool_]  # (P,)
     strata: NDArray[np.int64]  # (P,) class or event
     excluded: Counter[str]  # reason -> patients left out of the task
-    encoder_sha256: str  # "" when the site holds no slide features
+    encoders: Mapping[str, str]  # slides, imaging, blood (as text) -> SHA-256 of the encoder, "" when nobody has it
+    stain: str  # stain normalisation of the slide features, "" without slides
 
     @property
     def train_sums(self) -> NDArray[np.float64]:
@@ -93,6 +94,7 @@ def load_patients(
         modalities=study.modalities.names,
         present=present,
         **_bags(store, study),
+        **_images(store, study),
         **_tables(store, study, scale),
         y=labels.y,
         time=labels.time,
@@ -104,7 +106,8 @@ def load_patients(
     excluded = Counter(reasons[~usable].tolist())
     if not stay.all():
         excluded["exclude.csv"] = int((~stay).sum())
-    return SitePatients(patients.take(stay), test[stay], strata[stay], excluded, store.encoder_sha256)
+    encoders = store.manifest.encoders
+    return SitePatients(patients.take(stay), test[stay], strata[stay], excluded, encoders, store.stain)
 
 
 def _presence(store: FeatureStore, study: Study) -> NDArray[np.float32]:
@@ -123,13 +126,25 @@ def _bags(store: FeatureStore, study: Study) -> dict[str, Any]:
     return {"bags": tuple(bags.get(key, empty) for key in keys), "max_patches": settings.max_patches}
 
 
+def _images(store: FeatureStore, study: Study) -> dict[str, Any]:
+    settings = study.modalities.imaging
+    if settings is None:
+        return {}
+    images = store.images()
+    empty = np.zeros((0, settings.dim + 1), dtype=np.float32)
+    found = tuple(images.get(key, empty) for key in store.patients["key"])
+    if any(image.shape[1] != settings.dim + 1 for image in found):
+        raise _other_width("imaging", settings.dim)
+    return {"images": found, "max_images": settings.max_images}
+
+
 def _tables(store: FeatureStore, study: Study, scale: str) -> dict[str, Any]:
     """Every table aligned with the patients of the store; width 0 when the study does not use it."""
     use, rows = study.modalities, len(store.patients)
     wanted: dict[TableName, tuple[str, ...]] = {
         "expression": vocabulary(use.expression.groups) if use.expression else (),
         "aux": use.expression.aux_columns if use.expression else (),
-        "blood": use.blood.analytes if use.blood else (),
+        "blood": use.blood.analytes if use.blood and use.blood.route == "numeric" else (),
         "clinical": use.clinical.columns if use.clinical else (),
     }
     arrays: dict[str, Any] = {}
@@ -139,7 +154,34 @@ def _tables(store: FeatureStore, study: Study, scale: str) -> dict[str, Any]:
         if name == "expression" and columns:
             values = np.where(observed, public_range(scale, values), 0).astype(np.float32)
         arrays[name], arrays[f"{name}_observed"] = values, observed
+    if use.blood and use.blood.route != "numeric":
+        arrays["blood"], arrays["blood_observed"] = _described_blood(store, use.blood.text_dim)
     return arrays
+
+
+def _described_blood(store: FeatureStore, width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The features of the described results (P, width); a patient with blood has all of them observed."""
+    values = np.zeros((len(store.patients), width), dtype=np.float32)
+    present = store.patients["absent_blood"].to_numpy(dtype=str) == ""
+    text = store.blood_text()
+    if text is not None:
+        if text.features.shape[1] != width:
+            raise _other_width("blood", width)
+        values[_places(store, text.keys)] = text.features
+    values[~present] = 0
+    return values, np.repeat(present[:, None], width, axis=1)
+
+
+def _places(store: FeatureStore, keys: Sequence[str]) -> NDArray[np.int64]:
+    """Where the patients with these keys stand in the store."""
+    place = {key: i for i, key in enumerate(store.patients["key"])}
+    return np.array([place[key] for key in keys], dtype=np.int64)
+
+
+def _other_width(modality: str, width: int) -> Refused:
+    return Refused(
+        "ENCODER_MISMATCH", f"expected {modality} features of width {width}, got others; run `prepare` with this study"
+    )
 
 
 def _aligned(
@@ -151,7 +193,6 @@ def _aligned(
         return values, observed
     if table.columns != columns:
         raise Refused("GENES_MISMATCH", "expected the columns of the study, got a store for others; run `prepare`")
-    place = {key: i for i, key in enumerate(store.patients["key"])}
-    target = np.array([place[key] for key in table.keys], dtype=np.int64)
+    target = _places(store, table.keys)
     values[target], observed[target] = table.values, table.observed
     return values, observed

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.cohort.batch import Batch
+from shared.cohort.spread import spread
 
 __all__ = ["Patients"]
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 TABLES = ("expression", "aux", "blood", "clinical")
+BAGS = ("bags", "images")
+SETTINGS = ("modalities", "max_patches", "max_images")
 BELONGS_TO = {"expression": "expression", "aux": "expression", "blood": "blood", "clinical": "clinical"}
 
 
@@ -40,6 +43,12 @@ class Patients:
     y: NDArray[np.int64]  # (P,)
     time: Floats  # (P,) months
     cens: Floats  # (P,)
+    images: tuple[Floats, ...] = ()  # P times (I_i, F_i), last column box_found; () = the study does not use them
+    max_images: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            object.__setattr__(self, "images", tuple(np.zeros((0, 0), np.float32) for _ in self.case_id))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -51,9 +60,10 @@ class Patients:
         taken: dict[str, Any] = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
-            if field.name not in ("modalities", "max_patches", "bags")
+            if field.name not in (*SETTINGS, *BAGS)
         }
-        return replace(self, **taken, bags=tuple(self.bags[row] for row in rows))
+        taken |= {name: tuple(getattr(self, name)[row] for row in rows) for name in BAGS}
+        return replace(self, **taken)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Patients"]) -> "Patients":
@@ -62,9 +72,10 @@ class Patients:
         joined: dict[str, Any] = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
             for field in fields(first)
-            if field.name not in ("modalities", "max_patches", "bags")
+            if field.name not in (*SETTINGS, *BAGS)
         }
-        return replace(first, **joined, bags=tuple(bag for part in parts for bag in part.bags))
+        joined |= {name: tuple(bag for part in parts for bag in getattr(part, name)) for name in BAGS}
+        return replace(first, **joined)
 
     def count(self, modality: str) -> int:
         """Patients that have the modality."""
@@ -80,7 +91,8 @@ class Patients:
                 tables[table] = np.zeros_like(getattr(self, table))
                 tables[f"{table}_observed"] = np.zeros_like(getattr(self, f"{table}_observed"))
         bags = tuple(bag[:0] for bag in self.bags) if "slides" in gone else self.bags
-        return replace(self, present=present, bags=bags, **tables)
+        images = tuple(image[:0] for image in self.images) if "imaging" in gone else self.images
+        return replace(self, present=present, bags=bags, images=images, **tables)
 
     def batch(
         self,
@@ -95,21 +107,23 @@ class Patients:
         ----------
         generator
             Random choices of training: which patches of an oversized bag, which modalities are dropped. Without it
-            (evaluation) the first `max_patches` patches are used and nothing is dropped.
+            (evaluation) `max_patches` patches spread over all slides are used and nothing is dropped.
         modality_dropout
             Probability of dropping each present modality of a patient; never all of them.
         """
         rows = np.asarray(index, dtype=np.int64)
-        slides, mask = self._bags(rows, generator)
+        slides, slides_mask = _padded(self.bags, rows, self.max_patches, generator)
+        first = tuple(images[: self.max_images] for images in self.images)
+        imaging, imaging_mask = _padded(first, rows, self.max_images, None)
         tables = {name: torch.from_numpy(getattr(self, name)[rows]) for name in TABLES}
         observed = {f"{name}_observed": torch.from_numpy(getattr(self, f"{name}_observed")[rows]) for name in TABLES}
         batch = Batch(
             slides=slides,
-            slides_mask=mask,
+            slides_mask=slides_mask,
             **tables,
             **observed,
-            imaging=torch.zeros(len(rows), 0, 0),
-            imaging_mask=torch.zeros(len(rows), 0, dtype=torch.bool),
+            imaging=imaging,
+            imaging_mask=imaging_mask,
             present=torch.from_numpy(self.present[rows]),
             y=torch.from_numpy(self.y[rows]),
             time=torch.from_numpy(self.time[rows]),
@@ -119,20 +133,33 @@ class Patients:
             return batch
         return _drop(batch, self.modalities, modality_dropout, generator)
 
-    def _bags(self, rows: NDArray[np.int64], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Pad the bags of `rows` to the longest: (B, N, F) and (B, N)."""
-        bags = [self.bags[row] for row in rows]
-        width = bags[0].shape[1] if bags else (self.bags[0].shape[1] if self.bags else 0)
-        longest = min(max((len(bag) for bag in bags), default=0), self.max_patches)
-        padded = np.zeros((len(bags), longest, width), dtype=np.float32)
-        mask = np.zeros((len(bags), longest), dtype=bool)
-        for i, bag in enumerate(bags):
-            if len(bag) > self.max_patches and generator is not None:
-                bag = bag[torch.randperm(len(bag), generator=generator)[: self.max_patches].numpy()]
-            bag = bag[: self.max_patches]
-            padded[i, : len(bag)] = bag
-            mask[i, : len(bag)] = True
-        return torch.from_numpy(padded), torch.from_numpy(mask)
+
+def _padded(
+    bags: tuple[Floats, ...], rows: NDArray[np.int64], most: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """The bags of `rows`, at most `most` of each, padded to the longest: (B, N, F) and (B, N).
+
+    An oversized bag gives some that are evenly spread over it, or with a generator some drawn at random.
+    """
+    chosen = [bags[row] for row in rows]
+    width = chosen[0].shape[1] if chosen else (bags[0].shape[1] if bags else 0)
+    longest = min(max((len(bag) for bag in chosen), default=0), most)
+    padded = np.zeros((len(chosen), longest, width), dtype=np.float32)
+    mask = np.zeros((len(chosen), longest), dtype=bool)
+    for i, bag in enumerate(chosen):
+        if len(bag) > most:
+            bag = bag[_drawn(len(bag), most, generator)]
+        padded[i, : len(bag)] = bag
+        mask[i, : len(bag)] = True
+    return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def _drawn(count: int, most: int, generator: torch.Generator | None) -> NDArray[np.int64]:
+    """`most` positions of `count`: at random with a generator, else evenly spread."""
+    if generator is None:
+        return spread(count, most)
+    drawn: NDArray[np.int64] = torch.randperm(count, generator=generator)[:most].numpy()
+    return drawn
 
 
 def _drop(batch: Batch, modalities: tuple[str, ...], p: float, generator: torch.Generator) -> Batch:
@@ -150,7 +177,8 @@ def _drop(batch: Batch, modalities: tuple[str, ...], p: float, generator: torch.
             keep = part[BELONGS_TO[table]]
             changed[table] = getattr(batch, table) * keep[:, None]
             changed[f"{table}_observed"] = getattr(batch, f"{table}_observed") & (keep[:, None] > 0)
-    if "slides" in part:
-        changed["slides"] = batch.slides * part["slides"][:, None, None]
-        changed["slides_mask"] = batch.slides_mask & (part["slides"][:, None] > 0)
+    for name in ("slides", "imaging"):
+        if name in part:
+            changed[name] = getattr(batch, name) * part[name][:, None, None]
+            changed[f"{name}_mask"] = getattr(batch, f"{name}_mask") & (part[name][:, None] > 0)
     return replace(batch, **changed)

@@ -8,7 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shared.cohort.store_files import Table, read_bag, read_patients, read_table, replacing
+from shared.cohort.bag_files import read_bag
+from shared.cohort.blood_text_file import TextFeatures, read_text_features
+from shared.cohort.drafts import replacing
+from shared.cohort.image_file import read_images
+from shared.cohort.store_files import Table, read_patients, read_table
 from shared.digests import canonical_json, sha256_file
 from shared.documents import Document
 from shared.errors import CohortError
@@ -33,7 +37,7 @@ class Manifest(Document):
     software: dict[str, str]
     settings: dict[str, Any]
     inputs_sha256: str  # of the files and the site's own settings that the store was made from
-    encoders: dict[str, str]  # modality -> SHA-256 of the encoder's weights; "" when no patient has it
+    encoders: dict[str, str]  # slides, imaging, blood (as text) -> SHA-256 of the encoder; "" when no patient has it
     slides: dict[str, list[str]]  # patient key -> slide ids in order
     files: dict[str, StoredFile]  # path in the store -> what it holds
 
@@ -100,10 +104,31 @@ class FeatureStore:
                 )
         return cls(folder, manifest, read_patients(folder / "patients.csv"))
 
+    @staticmethod
+    def faults(folder: Path) -> list[str]:
+        """The files of the store, slides and thumbnails too, that are missing or not as `prepare` wrote them.
+
+        `manifest.json` alone when the store is not finished. Reads every byte of the store.
+
+        Raises
+        ------
+        CohortError
+            The manifest is of another schema, or damaged.
+        """
+        manifest = Manifest.read(folder)
+        if manifest is None:
+            return ["manifest.json"]
+        return [
+            name
+            for name, stored in sorted(manifest.files.items())
+            if not (folder / name).is_file() or sha256_file(folder / name) != stored.sha256
+        ]
+
     @property
-    def encoder_sha256(self) -> str:
-        """SHA-256 of the weights behind the slide features; "" when no patient has any."""
-        return self.manifest.encoders.get("slides", "")
+    def stain(self) -> str:
+        """The stain normalisation behind the slide features: none, macenko, reinhard; "" for a store without slides."""
+        settings = self.manifest.settings.get("slides")
+        return str(settings.get("stain", "none")) if settings else ""
 
     def slides(self, key: str) -> NDArray[np.float32]:
         """The bag (N, d) of a patient: all slides in the order of slide_id; KeyError without slides."""
@@ -116,3 +141,20 @@ class FeatureStore:
     def table(self, name: TableName) -> Table | None:
         """A tabular modality, its rows in the order of `patients`; None if the store was prepared without it."""
         return read_table(self.folder / f"{name}.h5") if f"{name}.h5" in self.manifest.files else None
+
+    def images(self) -> dict[str, NDArray[np.float32]]:
+        """Patient key -> clinical images (I, d + 1) in the order of image_id, last column box_found; {} without any."""
+        if "imaging.h5" not in self.manifest.files:
+            return {}
+        stored = read_images(self.folder / "imaging.h5")
+        rows = np.column_stack([stored.features, stored.box_found]).astype(np.float32)
+        places: dict[str, list[int]] = {}
+        for place in sorted(range(len(rows)), key=lambda i: stored.image_id[i]):
+            places.setdefault(stored.keys[place], []).append(place)
+        return {key: rows[found] for key, found in places.items()}
+
+    def blood_text(self) -> TextFeatures | None:
+        """Features of the described blood results, one row a patient; None if the store was prepared without."""
+        if "blood_text.h5" not in self.manifest.files:
+            return None
+        return read_text_features(self.folder / "blood_text.h5")

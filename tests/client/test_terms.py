@@ -58,3 +58,33 @@ def test_a_site_that_keeps_its_statistics_reads_so(make_site: Callable[[str], Si
 def test_survival_names_both_columns(site: Site) -> None:
     text = describe(full(task={"kind": "survival"}), site)
     assert "to predict survival, in bins cut at 12, 24, 60 months: os_months and os_event of clinical.tsv" in text
+
+
+def test_it_says_what_becomes_of_images_and_described_blood(site: Site) -> None:
+    modalities = {
+        "slides": {"stain": "macenko"},
+        "blood": {"route": "template", "analytes": ["6768-6"], "text_encoder": "all-minilm-l6-v2"},
+        "imaging": {"encoder": "resnet50", "max_images": 3},
+    }
+    text = describe(full(modalities=modalities), site)
+    assert "numbers each by mobilenet_v2, here, after Macenko stain normalisation" in text
+    assert (
+        "blood: 1 analytes (6768-6); results out of range are put into words by a fixed template, and the words are "
+        "turned into 384 numbers by all-minilm-l6-v2, here"
+    ) in text
+    assert (
+        "imaging: the lesion cut out of at most 3 clinical images a patient, turned into 2048 numbers each by "
+        "resnet50, here"
+    ) in text
+    stays = text.split("What never leaves\n")[1].split("\n\n")[0]
+    assert "identifiers, slides, images, and the text of any error" in stays
+    assert "what the encoders here make of each patient's slides and blood and imaging" in stays
+    assert "the words that describe a patient's blood results" in stays
+
+
+def test_a_language_model_and_whole_images_are_named(site: Site) -> None:
+    modalities = {"blood": {"route": "local_llm"}, "imaging": {"crop": False}}
+    text = describe(full(modalities=modalities), site)
+    assert "put into words by this site's own language model" in text
+    assert "imaging: the whole of at most 4 clinical images a patient" in text
+    assert "the words that describe" not in describe(full(), site)

@@ -1,5 +1,6 @@
 """What a site does for one order."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,20 @@ def test_a_greeting_sends_sums_of_training_patients_only(sites: dict[str, Path])
     greeting = greet(session)
     assert greeting.gene_sums[0].max() == 15
     np.testing.assert_array_equal(greeting.gene_sums, session.data.sums(10))
+
+
+def test_a_greeting_names_the_encoders_of_what_the_site_holds(sites: dict[str, Path]) -> None:
+    session = session_of(sites["A"])
+    assert (greet(session).encoders, greet(session).stain) == ({}, "")
+    found = {"slides": "1" * 64, "imaging": "2" * 64, "blood": "3" * 64}
+    session.data = replace(session.data, encoders=found, stain="macenko")
+    session.study = tiny_study(modalities={"slides": {}, "imaging": {}, "blood": {"route": "template"}})
+    session.held = ("slides", "blood")  # too few patients have images
+    greeting = greet(session)
+    assert greeting.encoders == {"slides": "1" * 64, "imaging": "", "blood": "3" * 64}
+    assert greeting.stain == "macenko"
+    session.held = ("blood",)
+    assert greet(session).stain == ""
 
 
 def test_announced_statistics_are_used_and_others_refused(sites: dict[str, Path]) -> None:

@@ -19,6 +19,7 @@ EXPRESSION = STUDY.modalities.expression
 assert EXPRESSION is not None
 GENES = len({gene for genes in GROUPS.values() for gene in genes})
 ONE, TWO = "1" * 64, "2" * 64
+NONE = {"fusion": "10-19"}  # no slides
 
 
 def greeting(name: str, encoder: str = ONE, **changes: Any) -> HandshakeReply:
@@ -44,10 +45,29 @@ def with_encoder(sha: str) -> Study:
 
 
 def test_sites_that_agree_are_accepted() -> None:
-    found = members(greeting("A"), greeting("B", encoder=""))
+    found = members(greeting("A"), greeting("B", encoder="", buckets=NONE))
     assert list(found.greetings) == ["A", "B"]
     assert found.refused == {}
     assert found.held("A") == {"slides"}
+
+
+def test_a_site_that_does_not_say_which_encoder_made_its_slides_is_refused() -> None:
+    silent = {"B": {"encoder": ""}, "C": {"encoders": {}}}
+    found = members(greeting("A"), *(greeting(site, **changes) for site, changes in silent.items()))
+    assert list(found.greetings) == ["A"]
+    assert found.refused["B"] == found.refused["C"]
+    assert found.refused["B"] == (
+        "ENCODER_MISMATCH: slides: expected the SHA-256 of the encoder's weights, got none; "
+        "prepare again with this study"
+    )
+
+
+def test_blood_as_numbers_needs_no_encoder() -> None:
+    buckets = {"blood": "10-19", "fusion": "10-19"}
+    numbers, words = (tiny_study(modalities={"blood": {"route": route}}) for route in ("numeric", "template"))
+    silent = greeting("A", encoders={}, buckets=buckets)
+    assert list(members(silent, study=numbers).greetings) == ["A"]
+    assert "blood: expected the SHA-256" in members(silent, study=words).refused["A"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +100,13 @@ def test_the_study_decides_about_the_encoder() -> None:
 
 
 def test_else_the_most_frequent_encoder_decides() -> None:
-    found = members(greeting("A", TWO), greeting("B"), greeting("C"), greeting("D", ""), greeting("E", ""))
+    found = members(
+        greeting("A", TWO),
+        greeting("B"),
+        greeting("C"),
+        greeting("D", "", buckets=NONE),
+        greeting("E", "", buckets=NONE),
+    )
     assert sorted(found.greetings) == ["B", "C", "D", "E"]
     assert "expected weights 111111111111, got 222222222222" in found.refused["A"]
 
@@ -112,7 +138,7 @@ def test_gene_statistics_are_those_of_the_members() -> None:
 def test_no_statistics_without_federated_normalisation(normalise: str) -> None:
     expression = STUDY.content()["modalities"]["expression"] | {"normalise": normalise}
     study = tiny_study(modalities={"expression": expression})
-    assert members(greeting("A", encoder=""), study=study).gene_statistics() is None
+    assert members(greeting("A", encoder="", buckets=NONE), study=study).gene_statistics() is None
 
 
 @pytest.mark.usefixtures("flower_ids")
@@ -137,3 +163,47 @@ def test_a_greeting_is_parsed() -> None:
     negative[1] = -4  # sums of z-scores may be negative, counts and squares not
     message = Message(greeting("A", gene_sums=negative).content(), 1, "query.handshake")
     assert parse_greeting("A", message, STUDY).buckets == {"slides": "10-19", "fusion": "10-19"}
+
+
+TRIMODAL = {"slides": {}, "imaging": {}, "blood": {"route": "template"}}
+
+
+def test_every_encoded_modality_has_its_own_encoder() -> None:
+    def greet(site: str, **encoders: str) -> HandshakeReply:
+        return greeting(site, encoders={"slides": ONE, "imaging": ONE, "blood": ONE} | encoders)
+
+    everyone = (greet("A"), greet("B", blood=""), greet("C", imaging=TWO), greet("D", blood=TWO))
+    found = members(*everyone, study=tiny_study(modalities=TRIMODAL))
+    assert list(found.greetings) == ["A", "B"]
+    assert found.refused["C"].startswith("ENCODER_MISMATCH: imaging: expected weights 111111111111, got 222222222222")
+    assert found.refused["D"].startswith("ENCODER_MISMATCH: blood: expected weights 111111111111, got 222222222222")
+
+
+def test_the_study_may_name_the_encoder_of_each() -> None:
+    modalities = TRIMODAL | {"imaging": {"encoder_sha256": TWO}}
+    found = members(
+        greeting("A", encoders={"imaging": ONE}, buckets={"imaging": "10-19"}),
+        greeting("B", encoders={"imaging": TWO}, buckets={"imaging": "10-19"}),
+        study=tiny_study(modalities=modalities),
+    )
+    assert list(found.greetings) == ["B"]
+
+
+def test_late_sites_must_agree_where_no_member_has_the_modality() -> None:
+    found = members(greeting("A", encoder="", buckets=NONE))
+    found.admit({"B": greeting("B", ONE), "C": greeting("C", TWO), "D": greeting("D", ONE)})
+    assert list(found.greetings) == ["A", "B", "D"]
+
+
+def test_a_site_with_other_stains_is_refused() -> None:
+    study = tiny_study(modalities={"slides": {"stain": "macenko"}})
+    found = members(
+        greeting("A", stain="macenko"),
+        greeting("B", stain="none"),
+        greeting("C", encoder="", stain="", buckets=NONE),
+        study=study,
+    )
+    assert list(found.greetings) == ["A", "C"]
+    assert found.refused["B"] == (
+        "ENCODER_MISMATCH: slides: expected stain normalisation 'macenko', got 'none'; prepare again with this study"
+    )

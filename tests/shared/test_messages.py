@@ -23,7 +23,9 @@ ORDER = Order(
     learning_rate=0.5,
     echo_head="h",
 )
-GREETING = HandshakeReply("A", "0.1.0", {"slides": "", "imaging": "e"}, "g", {"blood": "<10", "fusion": "20-49"}, SUMS)
+GREETING = HandshakeReply(
+    "A", "0.1.0", {"slides": "", "imaging": "e"}, "g", {"blood": "<10", "fusion": "20-49"}, SUMS, stain="macenko"
+)
 UPDATE = TrainReply("A", 3, {"head": WEIGHT}, {"blood": 4, "fusion": 9}, 2, 1.5, {"n": [3], "sum": [0.5]}, 0.1, "h")
 EVALUATION = EvaluateReply("A", {"n": [3], "brier_sum": [0.5]}, "h")
 

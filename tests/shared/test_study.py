@@ -33,7 +33,8 @@ FULL: dict[str, Any] = {
             **{"genes": "gmt", "groups": GROUPS, "genes_sha256": groups_digest(GROUPS)},
             **{"aux": ["mutations"], "aux_columns": ["mutations:IDH1"]},
         },
-        "blood": {"analytes": ["6768-6"]},
+        "blood": {"route": "template", "analytes": ["6768-6"], "text_encoder": "all-minilm-l6-v2"},
+        "imaging": {"encoder": "resnet50"},
         "clinical": {"columns": ["age_at_diagnosis"], "scale": {"age_at_diagnosis": [50, 10]}},
     },
     "federation": {"strategy": "fedprox", "strategy_options": {"proximal_mu": 0.1}},
@@ -60,6 +61,8 @@ OTHER: dict[str, Any] = {
     "modalities.slides.mpp": 1.0,
     "modalities.slides.tile": 256,
     "modalities.slides.max_patches": 10,
+    "modalities.slides.stain": "macenko",
+    "modalities.slides.quality": False,
     "modalities.expression.genes": "panel",
     "modalities.expression.genes_sha256": "",
     "modalities.expression.groups.one": ["EGFR", "TERT"],
@@ -68,7 +71,15 @@ OTHER: dict[str, Any] = {
     "modalities.expression.clip": 4.0,
     "modalities.expression.aux": ["mutations", "copy_number"],
     "modalities.expression.aux_columns": ["mutations:TP53"],
+    "modalities.blood.route": "local_llm",
     "modalities.blood.analytes": ["2532-0"],
+    "modalities.blood.text_encoder": "biobert-base-cased-v1.2",
+    "modalities.blood.text_encoder_sha256": "b" * 64,
+    "modalities.imaging.encoder": "mobilenet_v2",
+    "modalities.imaging.encoder_sha256": "b" * 64,
+    "modalities.imaging.weights": "random",
+    "modalities.imaging.crop": False,
+    "modalities.imaging.max_images": 2,
     "modalities.clinical.columns": ["age_at_diagnosis", "sex"],
     "modalities.clinical.scale.age_at_diagnosis": [50, 20],
     "training.rounds": 7,
@@ -92,8 +103,9 @@ OTHER: dict[str, Any] = {
 }
 """Every field of the study's canonical form, with another value it may have."""
 ONE_VALUE = {
-    *("schema", "name", "task.kind", "modalities.blood.route", "federation.wire", "privacy.mode"),
-    "modalities.slides.dim",  # follows from the encoder
+    *("schema", "name", "task.kind", "federation.wire", "privacy.mode"),
+    # follow from the encoders
+    *("modalities.slides.dim", "modalities.blood.text_dim", "modalities.imaging.dim"),
 }
 SMALL = {
     "schema": 1,
@@ -131,8 +143,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         content["model"] = {}
     if path == "federation.strategy":
         content["federation"]["strategy_options"] = {}
-    if path == "modalities.slides.encoder":
-        content["modalities"]["slides"]["dim"] = 0
+    widths = {"slides.encoder": "dim", "imaging.encoder": "dim", "blood.text_encoder": "text_dim"}
+    modality, _, field = path.removeprefix("modalities.").partition(".")
+    if f"{modality}.{field}" in widths:
+        content["modalities"][modality][widths[f"{modality}.{field}"]] = 0
     if path.startswith("modalities.expression.groups"):
         content["modalities"]["expression"]["genes_sha256"] = ""
     *parents, last = path.split(".")
@@ -247,7 +261,7 @@ def test_the_width_of_the_head_follows_from_the_task(task: dict[str, Any], outpu
 
 def test_modalities_come_in_the_fixed_order() -> None:
     study = parse_study(shuffled(FULL, random.Random(1)))
-    assert study.modalities.names == ("slides", "expression", "blood", "clinical")
+    assert study.modalities.names == ("slides", "expression", "blood", "imaging", "clinical")
 
 
 def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
@@ -315,7 +329,8 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
         (
             "modalities",
             {"slides": {"encoder": "uni"}},
-            "modalities.slides: expected dim, since mmfed does not know how wide 'uni' is, got none; write dim = NUMBER",
+            "modalities.slides: expected dim, since mmfed does not know how wide 'uni' is, got none; "
+            "write dim = NUMBER",
         ),
         (
             "modalities",

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.prepare import PrepareSettings, prepare, store_folder
+from client.prepare.preparation import prepare
+from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.store import FeatureStore
@@ -66,7 +67,8 @@ def test_a_patient_without_the_label_is_left_out_and_counted(loaded: SitePatient
     assert loaded.patients.y.tolist() == [0, 0, 1, 1, 1, 1]
     assert loaded.strata.tolist() == [0, 0, 1, 1, 1, 1]
     assert set(loaded.patients.site) == {"A"}
-    assert loaded.encoder_sha256 == ""
+    assert not any(loaded.encoders.values())
+    assert loaded.stain == ""
 
 
 def test_presence_and_values(loaded: SitePatients) -> None:

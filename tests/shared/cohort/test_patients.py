@@ -67,7 +67,7 @@ def test_absent_is_zeros() -> None:
 
 
 def test_an_oversize_bag_is_cut_in_evaluation_and_drawn_in_training() -> None:
-    assert THREE.batch([2]).slides.flatten().tolist() == [21, 22, 23]
+    assert THREE.batch([2]).slides.flatten().tolist() == [21, 23, 25]  # spread over all slides
     drawn = [frozenset(THREE.batch([2], generator=generator(seed)).slides.flatten().tolist()) for seed in range(20)]
     assert all(len(bag) == 3 and bag <= {21, 22, 23, 24, 25} for bag in drawn)
     assert len(set(drawn)) > 3
@@ -132,3 +132,45 @@ def test_take_and_concatenate() -> None:
 def test_patients_are_counted_by_modality() -> None:
     assert [THREE.count(name) for name in MODALITIES] == [2, 2, 2]
     assert THREE.only(["slides"]).count("expression") == 0
+
+
+IMAGED = Patients(
+    **{
+        **{name: value for name, value in vars(THREE).items() if name not in ("modalities", "present", "images")},
+        "modalities": ("slides", "expression", "imaging", "clinical"),
+        "present": np.array([[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 0]], dtype=np.float32),
+        "images": (
+            np.array([[1, 1]], np.float32),
+            np.zeros((0, 2), np.float32),
+            np.array([[5, 0], [6, 1], [7, 1]], np.float32),
+        ),
+        "max_images": 2,
+    }
+)
+
+
+def test_images_are_padded_and_the_first_ones_used() -> None:
+    batch = IMAGED.batch([0, 1, 2], generator=generator())
+    assert batch.imaging.tolist() == [[[1, 1], [0, 0]], [[0, 0], [0, 0]], [[5, 0], [6, 1]]]
+    assert batch.imaging_mask.tolist() == [[True, False], [False, False], [True, True]]
+    assert THREE.batch([0]).imaging.shape == (1, 0, 0)
+
+
+def test_images_follow_their_patients() -> None:
+    back = IMAGED.take([2, 0])
+    assert [len(image) for image in back.images] == [3, 1]
+    both = Patients.concatenate([back, IMAGED.take([1])])
+    assert [len(image) for image in both.images] == [3, 1, 0]
+    assert both.batch([1]).imaging.tolist() == [[[1, 1]]]
+
+
+def test_images_are_taken_away() -> None:
+    kept = IMAGED.only(["slides", "clinical"])
+    assert [image.shape for image in kept.images] == [(0, 2)] * 3
+    assert kept.batch([0, 2]).imaging.shape == (2, 0, 2)
+    for seed in range(20):
+        batch = IMAGED.batch([0, 2], generator=generator(seed), modality_dropout=0.5)
+        gone = batch.present[:, 2] == 0
+        assert not batch.imaging[gone].any()
+        assert not batch.imaging_mask[gone].any()
+        assert batch.imaging_mask[~gone].any(dim=1).all()

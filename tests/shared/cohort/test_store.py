@@ -8,20 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shared.cohort.bag_files import read_bag, read_bag_attributes, write_bag
+from shared.cohort.blood_text_file import TextFeatures, write_text_features
+from shared.cohort.drafts import remove_drafts, replacing
+from shared.cohort.image_file import Images, write_images
 from shared.cohort.store import FeatureStore, Manifest, StoredFile, finish_store
-from shared.cohort.store_files import (
-    Table,
-    patient_key,
-    read_bag,
-    read_bag_attributes,
-    read_table,
-    remove_drafts,
-    replacing,
-    site_salt,
-    write_bag,
-    write_patients,
-    write_table,
-)
+from shared.cohort.store_files import Table, patient_key, read_table, site_salt, write_patients, write_table
 from shared.digests import sha256_file
 from shared.errors import CohortError
 
@@ -33,25 +25,37 @@ BLOOD = Table(
     columns=("6768-6", "2532-0"),
     keys=("k1", "k2"),
 )
+IMAGES = Images(
+    features=np.arange(6, dtype=np.float32).reshape(3, 2),
+    boxes=np.zeros((3, 4), np.float32),
+    box_found=np.array([True, False, True]),
+    keys=("k2", "k1", "k2"),
+    image_id=("i2", "i3", "i1"),
+)
+TEXT = TextFeatures(np.array([[1.0, 2.0], [0.0, 0.0]], np.float32), ("f" * 64, ""), ("k1", "k2"))
 
 
 def write_store(folder: Path) -> None:
-    """Two patients; the first has two slides and blood, the second nothing but a row."""
-    (folder / "slides").mkdir(parents=True)
+    """Two patients; the first has two slides, blood and an image, the second two images."""
+    for name in ("slides", "thumbnails"):
+        (folder / name).mkdir(parents=True)
+    (folder / "thumbnails/s1.jpg").write_bytes(b"a picture")
+    write_images(folder / "imaging.h5", IMAGES)
+    write_text_features(folder / "blood_text.h5", TEXT)
     patients = pd.DataFrame({"key": ["k1", "k2"], "case_id": ["a", "b"], "site": ["06", ""]})
     patients = patients.assign(absent_slides=["", "no usable slide"], absent_blood=["", "none"])
     write_patients(folder / "patients.csv", patients)
     write_table(folder / "blood.h5", BLOOD)
     for slide, offset in (("s1", 0), ("s2", 10)):
         write_bag(folder / f"slides/{slide}.h5", FEATURES + offset, COORDS, {"slide_sha256": "f", "schema": 1})
-    names = ("patients.csv", "blood.h5", "slides/s1.h5", "slides/s2.h5")
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*.*")]
     manifest = Manifest(
         schema=1,
         site="A",
         software={"mmfed": "0"},
-        settings={},
+        settings={"slides": {"encoder": "resnet50", "stain": "macenko"}},
         inputs_sha256="0",
-        encoders={"slides": "abc"},
+        encoders={"slides": "abc", "imaging": "def", "blood": "fed"},
         slides={"k1": ["s1", "s2"]},
         files={name: StoredFile(sha256=sha256_file(folder / name), rows=2) for name in names},
     )
@@ -62,7 +66,8 @@ def test_a_store_is_read_as_it_was_written(tmp_path):
     write_store(tmp_path)
     store = FeatureStore.open(tmp_path)
     assert store.manifest.site == "A"
-    assert store.encoder_sha256 == "abc"
+    assert store.manifest.encoders == {"slides": "abc", "imaging": "def", "blood": "fed"}
+    assert store.stain == "macenko"
     assert store.patients["site"].tolist() == ["06", ""]
     assert store.patients["absent_slides"].tolist() == ["", "no usable slide"]
     np.testing.assert_array_equal(store.slides("k1"), np.concatenate([FEATURES, FEATURES + 10]))
@@ -154,7 +159,7 @@ def test_only_finished_bags_have_attributes(tmp_path):
         file.attrs["schema"] = 1
     assert read_bag_attributes(path) == {}
     write_bag(path, FEATURES, COORDS, {"encoder": "resnet50", "mpp": 0.5, "tile": 224})
-    assert read_bag_attributes(path) == {"encoder": "resnet50", "mpp": 0.5, "tile": 224, "complete": 1}
+    assert read_bag_attributes(path) == {"encoder": "resnet50", "mpp": 0.5, "tile": 224, "patches": 2, "complete": 1}
     np.testing.assert_array_equal(read_bag(path), FEATURES)
 
 
@@ -164,3 +169,39 @@ def test_an_empty_table_survives(tmp_path):
     read = read_table(tmp_path / "t.h5")
     assert read.values.shape == (0, 2)
     assert (read.columns, read.keys) == (("a", "b"), ())
+
+
+def test_images_come_by_patient_in_the_order_of_their_names(tmp_path):
+    write_store(tmp_path)
+    images = FeatureStore.open(tmp_path).images()
+    assert set(images) == {"k1", "k2"}
+    np.testing.assert_array_equal(images["k2"], [[4, 5, 1], [0, 1, 1]])  # i1, i2; the last column is box_found
+    np.testing.assert_array_equal(images["k1"], [[2, 3, 0]])
+    assert images["k1"].dtype == np.float32
+
+
+def test_described_blood_is_read(tmp_path):
+    write_store(tmp_path)
+    text = FeatureStore.open(tmp_path).blood_text()
+    np.testing.assert_array_equal(text.features, TEXT.features)
+    assert (text.text_sha256, text.keys) == (TEXT.text_sha256, TEXT.keys)
+
+
+def test_a_store_without_images_text_and_slides(tmp_path):
+    write_store(tmp_path)
+    manifest = Manifest.read(tmp_path)
+    files = {name: stored for name, stored in manifest.files.items() if name == "patients.csv"}
+    finish_store(tmp_path, manifest.model_copy(update={"files": files, "settings": {"slides": None}}))
+    store = FeatureStore.open(tmp_path)
+    assert (store.images(), store.blood_text(), store.stain) == ({}, None, "")
+
+
+def test_every_file_is_checked_on_request(tmp_path):
+    assert FeatureStore.faults(tmp_path) == ["manifest.json"]
+    write_store(tmp_path)
+    assert FeatureStore.faults(tmp_path) == []
+    (tmp_path / "thumbnails/s1.jpg").write_bytes(b"another picture")
+    (tmp_path / "slides/s2.h5").unlink()
+    with (tmp_path / "slides/s1.h5").open("ab") as file:
+        file.write(b"x")
+    assert FeatureStore.faults(tmp_path) == ["slides/s1.h5", "slides/s2.h5", "thumbnails/s1.jpg"]
