@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shared.cohort.genes import groups_digest
+from shared.cohort.imaging_sheet import read_imaging
 from shared.cohort.tables import aux_columns, read_blood, read_clinical, read_expression, read_slides
 from shared.errors import BadInput, StudyError
 from shared.resolve import resolve
@@ -98,10 +99,12 @@ def _available(study: Study, cohort: Path, clinical: pd.DataFrame, notes: list[s
     """Drop the modalities that the cohort has no files for."""
     use = study.modalities
     slides = read_slides(cohort) if use.slides else None
+    images = read_imaging(cohort) if use.imaging else None
     there = {
-        "slides": slides is not None and bool(slides["path"].notna().any()),
+        "slides": slides is not None and bool(slides[["path", "features"]].notna().any(axis=None)),
         "expression": bool(use.expression) and read_expression(cohort) is not None,
         "blood": bool(use.blood) and read_blood(cohort) is not None,
+        "imaging": any(image.path is not None for image in images or ()),
         "clinical": use.clinical is not None and all(name in clinical.columns for name in use.clinical.columns),
     }
     dropped = [name for name in use.names if not there[name]]

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 import client.app
 import server.app
 from client.approvals import approve, approved
-from client.prepare import PrepareSettings, store_folder
+from client.prepare.settings import PrepareSettings, store_folder
 from client.training import train_round
 from server.results import read_rounds
 from server.rounds import learning_rate

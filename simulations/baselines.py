@@ -70,11 +70,12 @@ def _age_column(study: Study) -> int | None:
 
 
 def _features(patients: Patients, kept: tuple[str, ...]) -> dict[str, Floats]:
-    """Each modality as a matrix (P, width); an absent one is zeros, a bag is the mean of its patches."""
+    """Each modality as a matrix (P, width); an absent one is zeros, patches and images are averaged."""
     blocks: dict[str, Floats] = {}
     for name in kept:
-        if name == "slides":
-            means = [bag.mean(axis=0) if len(bag) else np.zeros(bag.shape[1]) for bag in patients.bags]
+        if name in ("slides", "imaging"):
+            bags = patients.bags if name == "slides" else patients.images
+            means = [bag.mean(axis=0) if len(bag) else np.zeros(bag.shape[1]) for bag in bags]
             blocks[name] = np.array(means, dtype=np.float64)
         elif name == "expression":
             blocks[name] = np.hstack([patients.expression, patients.aux]).astype(np.float64)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from client.prepare import PrepareSettings, store_folder
+from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients

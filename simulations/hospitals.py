@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from client.prepare.expression.scale import likely_scale
+from shared.cohort.imaging_sheet import read_imaging
 from shared.cohort.sheets import find_file, read_sheet
 from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
 from shared.digests import sha256_json
@@ -20,8 +21,10 @@ from shared.errors import BadInput, CohortError
 __all__ = ["Hospital", "site_of_patients", "split_cohort"]
 
 TABLES = ("mutations", "copy_number")
+LINKED = ("slides", "imaging", "features/slides")
+"""Folders of a cohort whose files are linked."""
 BARCODE_SITE = slice(5, 7)  # TCGA-<tissue source site>-<participant>
-FORMAT = 2  # of the folders written here; part of their name
+FORMAT = 3  # of the folders written here; part of their name
 
 
 class Hospital:
@@ -82,14 +85,14 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
 def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]:
     """Write `cache/<name>-<digest>/<site>/` for every site of the cohort; folders that are there are reused.
 
-    Slides are linked, not copied. The expression scale is the one that the whole cohort's table seems to be on.
+    Slides, clinical images and features made elsewhere are linked, not copied. The expression scale is the one that
+    the whole cohort's table seems to be on.
     """
     clinical = read_clinical(cohort)
     sites = site_of_patients(clinical, split)
     state = [(str(path.relative_to(cohort)), path.stat().st_size, path.stat().st_mtime_ns) for path in _inputs(cohort)]
-    linked = (
-        str(cohort.resolve()) if (cohort / "slides").is_dir() else ""
-    )  # where the links lead: they do not move along
+    # where the links lead: they do not move along
+    linked = str(cohort.resolve()) if any((cohort / name).is_dir() for name in LINKED) else ""
     name = f"{cohort.resolve().name}-{sha256_json([FORMAT, sorted(sites.items()), state, linked])[:12]}"
     root = cache / name
     names = sorted(set(sites.values()))
@@ -101,9 +104,11 @@ def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]
 
 
 def _inputs(cohort: Path) -> list[Path]:
-    """The files that decide what a split holds: the tables, and the slides that are there."""
-    folders = [cohort, *([cohort / "slides"] if (cohort / "slides").is_dir() else [])]
-    return sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    """The files that decide what a split holds: the tables, and the slides, images and features that are there."""
+    folders = [cohort, *(cohort / name for name in LINKED if (cohort / name).is_dir())]
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    series = [path for path in (cohort / "slides").glob("*/*.dcm") if path.is_file()]
+    return sorted(files + series)
 
 
 def _site_id(text: str) -> str:
@@ -126,8 +131,8 @@ def _refuse_alike(column: str, sites: Sequence[str]) -> None:
 
 def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], root: Path) -> None:
     expression, blood, slides = read_expression(cohort), read_blood(cohort), read_slides(cohort)
-    exclusions = find_file(cohort, "exclude.csv")
-    excluded = None if exclusions is None else read_sheet(exclusions)
+    images, image_rows = read_imaging(cohort) or [], _sheet(cohort, "imaging.csv")
+    excluded = _sheet(cohort, "exclude.csv")
     matrices = {name: read_patients_by_genes(cohort, name) for name in TABLES}  # type: ignore[arg-type]
     scale = "log2" if expression is None else likely_scale(expression)
     for site in sorted(set(sites.values())):
@@ -147,7 +152,10 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
         if excluded is not None:
             excluded[excluded["case_id"].isin(cases)].to_csv(data / "exclude.csv", index=False)
         if slides is not None:
-            _link_slides(data, cohort, slides[slides["case_id"].isin(cases)])
+            _link_slides(data, slides[slides["case_id"].isin(cases)])
+        if image_rows is not None:
+            image_rows[image_rows["case_id"].isin(cases)].to_csv(data / "imaging.csv", index=False)
+            _link(data / "imaging", [image.path for image in images if image.case_id in cases])
         (draft / "site.toml").write_text(_site_toml(site, scale), encoding="utf-8")
         (draft / "state").mkdir()
         final = root / site
@@ -165,15 +173,32 @@ def _write_genes(path: Path, part: pd.DataFrame) -> None:
         part.to_csv(file, sep="\t", index_label="gene_symbol")
 
 
-def _link_slides(data: Path, cohort: Path, slides: pd.DataFrame) -> None:
-    slides[["case_id", "slide_id"]].to_csv(data / "slides.tsv", sep="\t", index=False)
-    (data / "slides").mkdir()
-    for path in slides["path"]:
-        if path is not None and not pd.isna(path):
-            (data / "slides" / Path(path).name).symlink_to(Path(path).resolve())
-            companion = Path(path).with_suffix("")  # where an .mrxs keeps its pixels
-            if companion.is_dir():
-                (data / "slides" / companion.name).symlink_to(companion.resolve())
+def _sheet(cohort: Path, name: str) -> pd.DataFrame | None:
+    """A table of the cohort as it is written; None without it."""
+    path = find_file(cohort, name)
+    return None if path is None else read_sheet(path)
+
+
+def _link_slides(data: Path, slides: pd.DataFrame) -> None:
+    columns = ["case_id", "slide_id", *(["mpp"] if slides["mpp"].notna().any() else [])]
+    slides[columns].to_csv(data / "slides.tsv", sep="\t", index=False)
+    found: list[Path] = []
+    for slide_id, path in slides.loc[slides["path"].notna(), ["slide_id", "path"]].itertuples(index=False):
+        if path.parent.name == slide_id and path.parent.parent.name == "slides":  # a DICOM series: the whole folder
+            found.append(path.parent)
+        else:
+            companion = path.with_suffix("")  # where an .mrxs keeps its pixels
+            found += [path, *([companion] if companion.is_dir() else [])]
+    _link(data / "slides", found)
+    _link(data / "features" / "slides", [path for path in slides["features"] if pd.notna(path)])
+
+
+def _link(folder: Path, paths: Sequence[Path | None]) -> None:
+    """A link in `folder`, which is made, to every file or folder of `paths` that is there."""
+    folder.mkdir(parents=True)
+    for path in paths:
+        if path is not None:
+            (folder / path.name).symlink_to(path.resolve(), target_is_directory=path.is_dir())
 
 
 def _site_toml(site: str, scale: str) -> str:

@@ -21,7 +21,7 @@ PACKAGED = "default"
 
 def main(
     study: Annotated[str, typer.Option(help="A study TOML, or the name of a packaged one.")] = PACKAGED,
-    cohort: Annotated[str, typer.Option(help="A cohort folder, or `synthetic`.")] = "synthetic",
+    cohort: Annotated[str, typer.Option(help="A cohort folder, or `synthetic` or `bone`.")] = "synthetic",
     split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
     min_site_patients: Annotated[int, typer.Option(help="Smaller sites are never trained on.")] = 20,
     arms: Annotated[str, typer.Option(help="Comma-separated arms.")] = "federated,pooled,local",
@@ -38,6 +38,8 @@ def main(
 
     Examples:
       python simulations/run.py
+
+      python simulations/run.py --cohort bone --study bone
 
       python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
     """

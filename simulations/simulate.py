@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import structlog
 
-from client.prepare import PrepareReport, PrepareSettings, prepare
+from client.prepare.preparation import prepare
+from client.prepare.report import PrepareReport
+from client.prepare.settings import PrepareSettings
 from server.checkpoint import write_atomically
 from server.results import save_model, write_manifest
 from shared.digests import canonical_json
@@ -28,7 +30,7 @@ from simulations.hospitals import Hospital, split_cohort
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_scores, score_arm
-from simulations.synthetic import DEFAULT_HOSPITALS, cohort_digest, write_cohort
+from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
 
 log = structlog.get_logger()
 
@@ -83,7 +85,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     for note in notes:
         say(note)
     everyone = split_cohort(cohort, options.split, options.cache / "hospitals")
-    hospitals = _prepare(everyone, study, options, progress)
+    hospitals = _prepare(everyone, study, progress)
     prepared = time.perf_counter() - clock
     folder = options.out or Path("runs") / f"{study.name}-{started:%Y%m%d-%H%M%S}"
     if folder.exists() and not folder.is_dir():
@@ -100,7 +102,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         raise WorkFailed("; ".join(record.failed.values()))
     _, excluded = load_sites(hospitals, study)
     excluded += _left_out(everyone)
-    notes = notes + _notes(study, hospitals, synthetic, cohort)
+    notes = notes + _notes(study, hospitals, synthetic)
     notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
     timing = {
         "prepare_s": round(prepared, 2),
@@ -126,19 +128,25 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
 
 def _cohort(options: Options, seed: int, progress: Progress) -> tuple[Path, bool]:
     """The cohort folder, and whether it is mmfed's own synthetic one."""
-    if options.cohort != "synthetic":
+    kind = next((kind for kind in KINDS if kind.cohort == options.cohort), None)
+    if kind is None:
         folder = Path(options.cohort)
         if not folder.is_dir():
-            raise CohortError(f"--cohort: expected a folder or `synthetic`, got {options.cohort!r}; check the path")
-        return folder, (folder / "SYNTHETIC").is_file()
-    folder = options.cache / "cohorts" / f"synthetic-{cohort_digest(seed, DEFAULT_HOSPITALS)}"
+            names = " or ".join(f"`{kind.cohort}`" for kind in KINDS)
+            raise CohortError(f"--cohort: expected a folder, {names}, got {options.cohort!r}; check the path")
+        return folder, (folder / MARKER).is_file()
+    folder = cohort_folder(options.cache, kind, seed)
     write_cohort(
-        folder, seed=seed, workers=options.workers, progress=lambda done, total: progress("drawing slides", done, total)
+        folder,
+        kind=kind,
+        seed=seed,
+        workers=options.workers,
+        progress=lambda done, total: progress("drawing the cohort", done, total),
     )
     return folder, True
 
 
-def _prepare(hospitals: list[Hospital], study: Study, options: Options, progress: Progress) -> list[Hospital]:
+def _prepare(hospitals: list[Hospital], study: Study, progress: Progress) -> list[Hospital]:
     """Every hospital's feature store; a hospital whose patients have none of the study's modalities is left out."""
     settings, able = PrepareSettings.of(study), []
     for i, hospital in enumerate(hospitals):
@@ -183,7 +191,7 @@ def _run_fold(
         record.round_seconds += [r["seconds"] for r in trained.rounds if "seconds" in r]
         if done == 0:
             record.rounds[arm] = trained.rounds
-            _save(folder, fold.study, arm, trained)
+            _save(folder, arm, trained)
             if isinstance(fold.study.task, SurvivalTask) and scores.one_model and scores.unseen:
                 record.curves[arm] = risk_curves(scores.unseen[0])
     progress("fitting floors", done, total)
@@ -192,7 +200,7 @@ def _run_fold(
     progress("fitting floors", done + 1, total)
 
 
-def _save(folder: Path, study: Study, arm: str, trained: Trained) -> None:
+def _save(folder: Path, arm: str, trained: Trained) -> None:
     """Keep the federated model and its round records in the run folder."""
     if arm != "federated":
         return
@@ -207,12 +215,13 @@ def _left_out(hospitals: Sequence[Hospital]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for hospital in hospitals:
         state = read_site(hospital.site_file).state
-        rows = PrepareReport.read(state / "prepare-report.csv", state).rows
+        report = PrepareReport.read(state / "prepare-report.csv", state)
+        rows = report.rows if report else []
         counts.update(row.reason for row in rows if row.state == "left out" and row.file == "clinical.tsv")
     return counts
 
 
-def _notes(study: Study, hospitals: Sequence[Hospital], synthetic: bool, cohort: Path) -> list[str]:
+def _notes(study: Study, hospitals: Sequence[Hospital], synthetic: bool) -> list[str]:
     """Sentences that every reader of the report needs."""
     notes = []
     if synthetic:

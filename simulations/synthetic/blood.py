@@ -2,54 +2,96 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from shared.cohort.blood import blood_panel
-from simulations.synthetic.biology import Patient
 from simulations.synthetic.streams import Purpose, stream
 
-__all__ = ["BloodRow", "Laboratory", "draw_blood", "draw_laboratory"]
+__all__ = ["GLIOMA_SHIFTS", "BloodDonor", "BloodRow", "Laboratory", "draw_blood", "draw_laboratory"]
 
 Interval = tuple[float, float]
 
 
+class BloodDonor(Protocol):
+    """What a laboratory needs to know of a patient."""
+
+    @property
+    def case_id(self) -> str:
+        """As in every table of the cohort."""
+
+    @property
+    def hospital(self) -> str:
+        """Code of the hospital, whose laboratory measures."""
+
+    @property
+    def index(self) -> int:
+        """Number of the patient within the hospital."""
+
+    @property
+    def sex(self) -> str:
+        """Either male or female, which decides the reference interval."""
+
+    @property
+    def host(self) -> float:
+        """Systemic disease, in SD of the patients of one class."""
+
+
 @dataclass(frozen=True)
 class Physiology:
-    """Reference intervals of women and men in the panel's unit, and how the disease moves the result.
+    """Reference intervals of women and men in the panel's unit.
 
-    `shift` is the change in SD of the healthy distribution for one SD of `Patient.host`; the healthy SD is a quarter
-    of the interval, on the log scale where `skewed`.
+    The healthy SD is a quarter of the interval, on the log scale where `skewed`.
     """
 
     female: Interval
     male: Interval
-    shift: float
     skewed: bool = False
 
 
 MEASURED: Mapping[str, Physiology] = {
-    "ALP": Physiology((35, 104), (40, 129), 0.3, skewed=True),
-    "LDH": Physiology((135, 214), (135, 225), 1.2),
-    "Ca": Physiology((8.6, 10.2), (8.6, 10.2), 0.0),
-    "P": Physiology((2.6, 4.6), (2.5, 4.5), 0.0),
-    "CRP": Physiology((0.0, 5.0), (0.0, 5.0), 1.5),
-    "ESR": Physiology((0.0, 20.0), (0.0, 15.0), 1.1),
-    "Neutrophils": Physiology((1.8, 7.4), (1.8, 7.2), 1.0),
-    "Lymphocytes": Physiology((1.1, 3.6), (1.1, 3.5), -0.9),
-    "Monocytes": Physiology((0.2, 0.8), (0.2, 0.9), 0.2),
-    "PLT": Physiology((160, 390), (150, 360), 0.2),
-    "HGB": Physiology((12.0, 15.6), (13.5, 17.2), -0.4),
-    "ALB": Physiology((3.5, 5.0), (3.5, 5.2), -1.0),
-    "GLB": Physiology((2.3, 3.5), (2.2, 3.5), 0.3),
-    "GGT": Physiology((6, 42), (10, 71), 0.2, skewed=True),
-    "AST": Physiology((10, 35), (10, 50), 0.1, skewed=True),
-    "ALT": Physiology((7, 35), (10, 50), 0.1, skewed=True),
-    "Creatinine": Physiology((0.50, 0.95), (0.65, 1.20), 0.0),
-    "Uric acid": Physiology((2.4, 5.7), (3.4, 7.0), 0.0),
-    "D-dimer": Physiology((0.0, 0.50), (0.0, 0.50), 1.3),
-    "Fibrinogen": Physiology((200, 400), (190, 390), 1.2),
+    "ALP": Physiology((35, 104), (40, 129), skewed=True),
+    "LDH": Physiology((135, 214), (135, 225)),
+    "Ca": Physiology((8.6, 10.2), (8.6, 10.2)),
+    "P": Physiology((2.6, 4.6), (2.5, 4.5)),
+    "CRP": Physiology((0.0, 5.0), (0.0, 5.0)),
+    "ESR": Physiology((0.0, 20.0), (0.0, 15.0)),
+    "Neutrophils": Physiology((1.8, 7.4), (1.8, 7.2)),
+    "Lymphocytes": Physiology((1.1, 3.6), (1.1, 3.5)),
+    "Monocytes": Physiology((0.2, 0.8), (0.2, 0.9)),
+    "PLT": Physiology((160, 390), (150, 360)),
+    "HGB": Physiology((12.0, 15.6), (13.5, 17.2)),
+    "ALB": Physiology((3.5, 5.0), (3.5, 5.2)),
+    "GLB": Physiology((2.3, 3.5), (2.2, 3.5)),
+    "GGT": Physiology((6, 42), (10, 71), skewed=True),
+    "AST": Physiology((10, 35), (10, 50), skewed=True),
+    "ALT": Physiology((7, 35), (10, 50), skewed=True),
+    "Creatinine": Physiology((0.50, 0.95), (0.65, 1.20)),
+    "Uric acid": Physiology((2.4, 5.7), (3.4, 7.0)),
+    "D-dimer": Physiology((0.0, 0.50), (0.0, 0.50)),
+    "Fibrinogen": Physiology((200, 400), (190, 390)),
 }
+GLIOMA_SHIFTS: Mapping[str, float] = {
+    "ALP": 0.3,
+    "LDH": 1.2,
+    "CRP": 1.5,
+    "ESR": 1.1,
+    "Neutrophils": 1.0,
+    "Lymphocytes": -0.9,
+    "Monocytes": 0.2,
+    "PLT": 0.2,
+    "HGB": -0.4,
+    "ALB": -1.0,
+    "GLB": 0.3,
+    "GGT": 0.2,
+    "AST": 0.1,
+    "ALT": 0.1,
+    "D-dimer": 1.3,
+    "Fibrinogen": 1.2,
+}
+"""How the disease moves results: SD of the healthy distribution for one SD of `host`; others stay as they are."""
+
 # Sums and ratios of the results above.
 DERIVED: Mapping[str, tuple[Interval, Interval]] = {
     "WBC": ((4.0, 10.8), (4.0, 10.4)),
@@ -106,10 +148,12 @@ def draw_laboratory(hospital: str, seed: int) -> Laboratory:
     return Laboratory(name=f"LAB-{hospital}", scale=scale, units=units)
 
 
-def draw_blood(patient: Patient, laboratory: Laboratory, seed: int) -> tuple[BloodRow, ...]:
+def draw_blood(
+    patient: BloodDonor, laboratory: Laboratory, seed: int, shifts: Mapping[str, float] = GLIOMA_SHIFTS
+) -> tuple[BloodRow, ...]:
     """The patient's blood results as the laboratory reports them, one row an analyte, a few not ordered."""
     rng = np.random.default_rng(stream(seed, Purpose.BLOOD, patient.hospital, patient.index))
-    results = _results(patient, rng)
+    results = _results(patient, shifts, rng)
     collected = int(rng.integers(-21, 8))
     rows = []
     for analyte in blood_panel():
@@ -132,12 +176,12 @@ def draw_blood(patient: Patient, laboratory: Laboratory, seed: int) -> tuple[Blo
     return tuple(rows)
 
 
-def _results(patient: Patient, rng: np.random.Generator) -> dict[str, float]:
+def _results(patient: BloodDonor, shifts: Mapping[str, float], rng: np.random.Generator) -> dict[str, float]:
     """True concentrations in the panel's units."""
     results = {}
     for name, physiology in MEASURED.items():
         low, high = _interval(name, patient.sex)
-        score = rng.normal() + physiology.shift * (patient.host + BASE_SHIFT)
+        score = rng.normal() + shifts.get(name, 0.0) * (patient.host + BASE_SHIFT)
         if physiology.skewed:
             centre, sd = np.log(low * high) / 2, np.log(high / low) / 4
             results[name] = float(np.exp(centre + sd * score))

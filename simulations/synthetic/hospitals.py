@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_HOSPITALS", "GRADES", "Hospital"]
+__all__ = ["DEFAULT_HOSPITALS", "GRADES", "Hospital", "require_hospital"]
 
 GRADES = ("G2", "G3", "G4")
 
@@ -24,14 +24,17 @@ class Hospital:
     missing_share: float = 0.04
 
     def __post_init__(self) -> None:
-        if len(self.code) != 2 or not (self.code.isascii() and self.code.isalnum()):
-            raise ValueError(f"hospital code: expected two letters or digits, got {self.code!r}; write e.g. 'SA'")
-        if not 1 <= self.patients <= 9999:
-            raise ValueError(f"hospital {self.code}: expected 1 to 9999 patients, got {self.patients}; change the size")
-        if min(self.grade_mix) < 0 or abs(sum(self.grade_mix) - 1) > 1e-6:
-            raise ValueError(
-                f"hospital {self.code}: expected three shares that sum to 1, got {self.grade_mix}; rescale them"
-            )
+        require_hospital(self.code, self.patients, self.grade_mix)
+
+
+def require_hospital(code: str, patients: int, mix: tuple[float, float, float]) -> None:
+    """ValueError unless the code is two letters or digits, the size 1 to 9999 and the mix shares that sum to 1."""
+    if len(code) != 2 or not (code.isascii() and code.isalnum()):
+        raise ValueError(f"hospital code: expected two letters or digits, got {code!r}; write e.g. 'SA'")
+    if not 1 <= patients <= 9999:
+        raise ValueError(f"hospital {code}: expected 1 to 9999 patients, got {patients}; change the size")
+    if min(mix) < 0 or abs(sum(mix) - 1) > 1e-6:
+        raise ValueError(f"hospital {code}: expected three shares that sum to 1, got {mix}; rescale them")
 
 
 CLIENTS = (

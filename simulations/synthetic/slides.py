@@ -15,27 +15,27 @@ __all__ = ["SIZE", "RenderedSlide", "render_slide"]
 
 SIZE = FIELD  # px at 0.5 um
 
-FloatField = NDArray[np.float32]  # (SIZE, SIZE)
+FloatField = NDArray[np.float32]  # (size, size)
 
 
 @dataclass(frozen=True)
 class RenderedSlide:
-    """Pixels (SIZE, SIZE, 3) uint8 at 0.5 um, and the lesion's outline (vertices, 2) as x, y in pixels."""
+    """Pixels (size, size, 3) uint8 at 0.5 um, and the lesion's outline (vertices, 2) as x, y in pixels."""
 
     pixels: NDArray[np.uint8]
     lesion: NDArray[np.float64]
 
 
-def render_slide(morphology: Morphology, look: Look, seeds: np.random.SeedSequence) -> RenderedSlide:
-    """Draw one slide; equal arguments give equal bytes."""
+def render_slide(morphology: Morphology, look: Look, seeds: np.random.SeedSequence, size: int = SIZE) -> RenderedSlide:
+    """Draw one slide of `size` pixels, at most SIZE; equal arguments give equal bytes."""
     rng = np.random.default_rng(seeds)
-    outline = tissue_outline(SIZE, rng)
+    outline = tissue_outline(size, rng)
     lesion = lesion_outline(outline, rng)
-    tissue = fill(outline, SIZE)
+    tissue = fill(outline, size)
     covered = _soft(tissue, rng)
-    centres = scatter_centres(fill(lesion, SIZE), tissue, rng)
-    nuclei = draw_nuclei(centres, morphology, SIZE, rng)
-    eosin = _ground(rng) * nuclei.eosin_left
+    centres = scatter_centres(fill(lesion, size), tissue, rng)
+    nuclei = draw_nuclei(centres, morphology, size, rng)
+    eosin = _ground(size, rng) * nuclei.eosin_left
     eosin *= 0.50 / eosin[tissue].mean()  # haloes must not lighten the slide
     haematoxylin = nuclei.haematoxylin + 0.06
     strength = np.exp(rng.normal(0, 0.10, 2))  # every slide is stained a little differently
@@ -46,26 +46,32 @@ def render_slide(morphology: Morphology, look: Look, seeds: np.random.SeedSequen
 def _soft(tissue: NDArray[np.bool_], rng: np.random.Generator) -> FloatField:
     """The tissue's mask with a frayed edge, 0 to 1."""
     edge = gaussian_filter(tissue.astype(np.float32), 5)
-    covered: FloatField = np.clip((edge - 0.5 + 0.12 * shifted(grain(4.0), rng)) * 4 + 0.5, 0, 1)
+    covered: FloatField = np.clip((edge - 0.5 + 0.12 * _corner(grain(4.0), len(tissue), rng)) * 4 + 0.5, 0, 1)
     return covered
 
 
-def _ground(rng: np.random.Generator) -> FloatField:
+def _ground(size: int, rng: np.random.Generator) -> FloatField:
     """Eosin of the fibrillary ground, mean about 1."""
     weights = rng.dirichlet(np.full(len(fibres()), 1.0)) ** 0.5
-    ground = np.full((SIZE, SIZE), 1.0, np.float32)
+    ground = np.full((size, size), 1.0, np.float32)
     for weight, field in zip(weights, fibres(), strict=True):
-        ground += np.float32(0.13 * weight) * shifted(field, rng)
-    ground += np.float32(0.06) * shifted(grain(0.8), rng)
-    ground += np.float32(0.10) * shifted(grain(24.0), rng)
+        ground += np.float32(0.13 * weight) * _corner(field, size, rng)
+    ground += np.float32(0.06) * _corner(grain(0.8), size, rng)
+    ground += np.float32(0.10) * _corner(grain(24.0), size, rng)
     return np.clip(ground, 0.2, None)
+
+
+def _corner(field: FloatField, size: int, rng: np.random.Generator) -> FloatField:
+    """A part of a noise field, (size, size)."""
+    return shifted(field, rng)[:size, :size]
 
 
 def _scan(stains: tuple[FloatField, FloatField], look: Look, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Absorbance to pixels through one hospital's stains and scanner."""
     blurred = [gaussian_filter(stain, look.blur_px, truncate=3.0) for stain in stains]
-    noise = shifted(grain(0.5), rng) * 1.5
-    pixels = np.empty((SIZE, SIZE, 3), np.uint8)
+    size = len(stains[0])
+    noise = _corner(grain(0.5), size, rng) * 1.5
+    pixels = np.empty((size, size, 3), np.uint8)
     for channel in range(3):
         absorbed = blurred[0] * np.float32(look.haematoxylin[channel]) + blurred[1] * np.float32(look.eosin[channel])
         light = np.float32(look.white[channel]) * np.exp(-absorbed) + noise

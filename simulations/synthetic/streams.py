@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     LABORATORY = 8
     BLOOD = 9
     SURVIVAL = 10
+    RADIOGRAPH = 11
+    EXPOSURE = 12
 
 
 def stream(seed: int, purpose: Purpose, hospital: str, patient: int = HOSPITAL_ITSELF) -> np.random.SeedSequence:

@@ -3,16 +3,16 @@
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from simulations.synthetic.biology import Patient
-from simulations.synthetic.blood import draw_blood, draw_laboratory
+from simulations.synthetic.blood import GLIOMA_SHIFTS, BloodDonor, draw_blood, draw_laboratory
 from simulations.synthetic.expression import draw_batch, draw_expression, panel_genes
 
-__all__ = ["slide_id", "write_tables"]
+__all__ = ["blood_rows", "slide_id", "write_rows", "write_tables"]
 
 
 def slide_id(patient: Patient) -> str:
@@ -22,9 +22,9 @@ def slide_id(patient: Patient) -> str:
 
 def write_tables(folder: Path, patients: Sequence[Patient], seed: int) -> None:
     """Write every table of the cohort; equal arguments give equal bytes."""
-    _write(folder / "clinical.tsv", "\t", _clinical(patients))
-    _write(folder / "blood.csv", ",", _blood(patients, seed))
-    _write(folder / "slides.tsv", "\t", _slides(patients))
+    write_rows(folder / "clinical.tsv", "\t", _clinical(patients))
+    write_rows(folder / "blood.csv", ",", blood_rows([p for p in patients if p.has_blood], seed))
+    write_rows(folder / "slides.tsv", "\t", _slides(patients))
     table = io.StringIO()
     csv.writer(table, delimiter="\t", lineterminator="\n").writerows(_expression(patients, seed))
     with (
@@ -34,7 +34,8 @@ def write_tables(folder: Path, patients: Sequence[Patient], seed: int) -> None:
         packed.write(table.getvalue().encode("utf-8"))
 
 
-def _write(path: Path, delimiter: str, rows: Iterable[Sequence[object]]) -> None:
+def write_rows(path: Path, delimiter: str, rows: Iterable[Sequence[object]]) -> None:
+    """Write one delimited table, header first."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
 
@@ -62,22 +63,13 @@ def _expression(patients: Sequence[Patient], seed: int) -> Iterable[Sequence[obj
         yield gene, *(f"{value:.4f}" for value in row)
 
 
-def _blood(patients: Sequence[Patient], seed: int) -> Iterable[Sequence[object]]:
+def blood_rows(
+    patients: Sequence[BloodDonor], seed: int, shifts: Mapping[str, float] = GLIOMA_SHIFTS
+) -> Iterable[Sequence[object]]:
+    """The lines of blood.csv, header first; every patient is measured by the own hospital's laboratory."""
     yield "case_id", "analyte", "value", "unit", "ref_low", "ref_high", "collected", "laboratory"
-    laboratories = {
-        hospital: draw_laboratory(hospital, seed) for hospital in {patient.hospital for patient in patients}
-    }
+    laboratories = {patient.hospital: draw_laboratory(patient.hospital, seed) for patient in patients}
     for patient in patients:
-        if patient.has_blood:
-            laboratory = laboratories[patient.hospital]
-            for r in draw_blood(patient, laboratory, seed):
-                yield (
-                    patient.case_id,
-                    r.analyte,
-                    r.value,
-                    r.unit,
-                    r.ref_low,
-                    r.ref_high,
-                    r.collected,
-                    laboratory.name,
-                )
+        laboratory = laboratories[patient.hospital]
+        for r in draw_blood(patient, laboratory, seed, shifts):
+            yield patient.case_id, r.analyte, r.value, r.unit, r.ref_low, r.ref_high, r.collected, laboratory.name

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import structlog
 
-from client.prepare import PrepareSettings, prepare
+from client.prepare.preparation import prepare
+from client.prepare.settings import PrepareSettings
 from shared.site import read_site
 from shared.study import Study, parse_study
 from simulations.adapt import adapt, override

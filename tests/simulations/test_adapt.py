@@ -189,3 +189,23 @@ def test_repeats_use_their_own_seed(make_study: MakeStudy) -> None:
     third = of_fold(study, 2, 1)
     assert (third.seed, third.split.repeat, third.split.fold) == (12, 2, 1)
     assert of_fold(study, 0, 0).digest == study.digest
+
+
+def test_images_need_files(make_study: MakeStudy, make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 4})
+    study = make_study("modalities.imaging.crop=false")
+    (cohort / "imaging.csv").write_text("case_id,image_id,modality\nTCGA-AA-0000,I1,DX\n")
+    adapted, notes = adapt(study, cohort, synthetic=False)
+    assert "imaging" not in adapted.modalities.names
+    assert notes[0] == "The cohort has no imaging: the study was run without."
+    (cohort / "imaging").mkdir()
+    (cohort / "imaging" / "I1.png").touch()
+    assert "imaging" in adapt(study, cohort, synthetic=False)[0].modalities.names
+
+
+def test_features_made_elsewhere_are_slides(make_study: MakeStudy, make_cohort: MakeCohort, tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 4})
+    (cohort / "slides.tsv").write_text("case_id\tslide_id\nTCGA-AA-0000\tS1\n")
+    (cohort / "features" / "slides").mkdir(parents=True)
+    (cohort / "features" / "slides" / "S1.h5").touch()
+    assert "slides" in adapt(make_study("modalities.slides.tile=224"), cohort, synthetic=False)[0].modalities.names

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shared.study import Study
+from shared.study import Imaging, Study
 from simulations.baselines import score_baselines
 from simulations.fold import Fold
 
@@ -75,3 +76,25 @@ def test_a_hospitals_curve_is_that_of_its_training_patients(survival: Fold) -> N
     a, b = (scores.own.scores[scores.own.site == site] for site in ("AA", "BB"))
     assert np.ptp(a, axis=0).max() == 0
     assert not np.allclose(a[0], b[0])
+
+
+def test_images_are_averaged_into_a_floor(tiny: Any) -> None:
+    (fold,) = tiny.folds()
+    rng = np.random.default_rng(0)
+    sites = {}
+    for name, data in fold.sites.items():
+        patients = data.patients
+        # each patient's two images lie around the grade; the second holds what the first lacks
+        noise = rng.normal(0, 2, (len(patients), 1, 3))
+        images = patients.y[:, None, None] + np.concatenate([noise, -noise], axis=1)
+        changed = replace(
+            patients,
+            modalities=("imaging",),
+            present=np.ones((len(patients), 1), np.float32),
+            images=tuple(images.astype(np.float32)),
+        )
+        sites[name] = replace(data, patients=changed)
+    use = fold.study.modalities.model_copy(update={"expression": None, "imaging": Imaging(encoder="tiny", dim=2)})
+    study = fold.study.model_copy(update={"modalities": use})
+    scores = score_baselines(replace(fold, study=study, sites=sites))["linear_imaging"]
+    assert (scores.own.scores.argmax(axis=1) == scores.own.y).all()

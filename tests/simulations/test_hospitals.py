@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from shared.cohort.imaging_sheet import read_imaging
 from shared.cohort.tables import (
     read_blood,
     read_clinical,
@@ -199,3 +200,47 @@ def test_the_pixels_of_a_mirax_slide_come_along(make_cohort: MakeCohort, tmp_pat
     (cohort / "slides" / "S1.mrxs").write_bytes(b"head")
     (hospital,) = split_cohort(cohort, None, tmp_path / "cache")
     assert (hospital.folder / "data" / "slides" / "S1" / "Data0000.dat").read_bytes() == b"pixels"
+
+
+@pytest.fixture
+def imaged_cohort(make_cohort: MakeCohort, tmp_path: Path) -> Path:
+    """Radiographs, one of them without a file, a DICOM series, features made elsewhere, and resolutions."""
+    cohort = make_cohort(tmp_path / "bone", {"AA": 2, "BB": 2})
+    (cohort / "imaging.csv").write_text(
+        "case_id,image_id,modality,label,x0,y0,x1,y1\n"
+        "TCGA-AA-0000,I1,DX,lesion,1,2,3,4\nTCGA-AA-0000,I1,DX,lesion,5,6,7,8\n"
+        "TCGA-BB-0001,I2,DX,,,,,\nTCGA-BB-0001,I3,DX,,,,,\n"
+    )
+    (cohort / "slides.tsv").write_text("case_id\tslide_id\tmpp\nTCGA-AA-0001\tS1\t0.25\nTCGA-BB-0000\tS2\t\n")
+    files = ("imaging/I1.png", "imaging/I2.dcm", "slides/S1/1.dcm", "slides/S1/2.dcm", "features/slides/S2.h5")
+    for name in files:
+        (cohort / name).parent.mkdir(parents=True, exist_ok=True)
+        (cohort / name).write_text(name)
+    return cohort
+
+
+def test_images_series_and_features_go_to_their_hospital(imaged_cohort: Path, tmp_path: Path) -> None:
+    a, b = (hospital.folder / "data" for hospital in split_cohort(imaged_cohort, None, tmp_path / "cache"))
+    (one,), two = read_imaging(a) or [], read_imaging(b) or []
+    assert (one.image_id, one.boxes, one.path) == ("I1", ((1, 2, 3, 4), (5, 6, 7, 8)), a / "imaging/I1.png")
+    assert [(image.image_id, image.path) for image in two] == [("I2", b / "imaging/I2.dcm"), ("I3", None)]
+    assert (b / "imaging/I2.dcm").resolve() == (imaged_cohort / "imaging/I2.dcm").resolve()
+    slides_a, slides_b = read_slides(a), read_slides(b)
+    assert slides_a is not None
+    assert slides_b is not None
+    assert slides_a["path"].tolist() == [a / "slides/S1/1.dcm"]
+    assert (a / "slides/S1/2.dcm").read_text() == "slides/S1/2.dcm"
+    assert slides_a["mpp"].tolist() == [0.25]
+    assert slides_b["mpp"].isna().all()
+    assert slides_b["features"].tolist() == [b / "features/slides/S2.h5"]
+
+
+@pytest.mark.parametrize("name", ["imaging/I3.png", "slides/S1/3.dcm", "features/slides/S1.h5"])
+def test_an_image_a_series_or_features_that_came_later_are_linked(
+    imaged_cohort: Path, tmp_path: Path, name: str
+) -> None:
+    first = split_cohort(imaged_cohort, None, tmp_path / "cache")
+    (imaged_cohort / name).write_text("later")
+    again = split_cohort(imaged_cohort, None, tmp_path / "cache")
+    assert again[0].folder != first[0].folder
+    assert any((hospital.folder / "data" / name).is_file() for hospital in again)

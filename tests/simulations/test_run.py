@@ -101,9 +101,9 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cohort", "nowhere"], "--cohort: expected a folder or `synthetic`, got 'nowhere'; check the path"),
+        (["--cohort", "nowhere"], "--cohort: expected a folder, `synthetic` or `bone`, got 'nowhere'; check the path"),
         (["--arms", "federated,central"], "--arms: expected some of federated, pooled, local, got central; correct it"),
-        (["--study", "no_such"], "--study: expected a TOML file or one of default, glioma_grade, glioma_idh, "),
+        (["--study", "no_such"], "--study: expected a TOML file or one of bone, default, glioma_grade, glioma_idh, "),
         (["--set", "training.rounds"], "--set: expected key=value, got 'training.rounds'; write e.g. --set "),
         (["--folds", "-1"], "--repeats, --folds and --min-site-patients: expected at least 1, got less; correct it"),
     ],
@@ -165,4 +165,6 @@ def test_an_error_in_a_process_of_its_own_shows_no_traceback(tmp_path: Path) -> 
     )  # fmt: skip
     assert process.returncode == 2
     assert process.stdout == ""
-    assert process.stderr == "error: --cohort: expected a folder or `synthetic`, got 'nowhere'; check the path\n"
+    assert (
+        process.stderr == "error: --cohort: expected a folder, `synthetic` or `bone`, got 'nowhere'; check the path\n"
+    )

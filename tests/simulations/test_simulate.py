@@ -154,7 +154,9 @@ def test_impossible_options_are_refused(make_study: MakeStudy, options: dict[str
 
 
 def test_a_missing_cohort_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="--cohort: expected a folder or `synthetic`, got 'nowhere'; check the path"):
+    with pytest.raises(
+        CohortError, match="--cohort: expected a folder, `synthetic` or `bone`, got 'nowhere'; check the path"
+    ):
         _run(Options(make_study(), cohort="nowhere", cache=tmp_path))
 
 

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from client.prepare.blood.table import interval_distance
-from client.prepare.encoders.table import Encoder, build_encoder
+from client.prepare.encoders import Encoder, build_encoder
 from shared.cohort.blood import blood_panel
 from simulations.synthetic import DEFAULT_HOSPITALS, write_cohort
 from simulations.synthetic.looks import draw_look
@@ -58,7 +58,7 @@ class Graded:
 
 @pytest.fixture(scope="module")
 def graded(one_thread: None) -> Graded:
-    encoders = {"pretrained": build_encoder("mobilenet_v2"), "random": build_encoder("mobilenet_v2", "random")}
+    encoders = {"pretrained": build_encoder("mobilenet_v2"), "random": build_encoder("mobilenet_v2", weights="random")}
     features: dict[str, list[Array]] = {"pretrained": [], "random": [], "colour": []}
     for number in range(150):
         rng = np.random.default_rng([1, number])

@@ -1,0 +1,1 @@
+"""A synthetic bone-tumour cohort: radiographs, pathology and blood, each of which knows a part of the class."""
