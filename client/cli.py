@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from client.data_commands import COMMANDS, EXAMPLES
 from shared.commands import run_command
 from shared.errors import BadInput, SiteFileError
 from shared.site import Site, read_site
@@ -104,7 +105,7 @@ def approve(
 
 def _check_faults(site: Site, study: "Study") -> tuple[str, ...]:
     """What `check` finds wrong; nothing while the site's tables are not there yet."""
-    from client.prepare import check as inspect
+    from client.prepare.site_check import check as inspect
     from shared.cohort.sheets import find_file
 
     return inspect(site, study).faults if find_file(site.data, "clinical.tsv") else ()
@@ -132,48 +133,5 @@ def _show_approvals(site: Site) -> None:
         typer.echo(f"site {site.id} has approved nothing yet")
 
 
-@app.command(epilog="Example: mmfed-client --site A check study.json")
-def check(context: typer.Context, study: StudyFile) -> None:
-    """Show what a study would find here: every value of the task column with its class, patients per modality."""
-    from client.prepare import check as inspect
-    from shared.study_file import read_resolved
-
-    report = inspect(context.obj.read(), read_resolved(study))
-    typer.echo("\n".join(report.lines()))
-    if report.faults:
-        raise typer.Exit(2)
-
-
-@app.command(
-    epilog="Examples:\n\nmmfed-client --site A prepare # for every approved study\n\n"
-    "mmfed-client --site A prepare --study study.json"
-)
-def prepare(
-    context: typer.Context,
-    study: Annotated[Path | None, typer.Option(help="Prepare for this study, approved or not.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="File with the slide encoder's pretrained weights.")] = None,
-) -> None:
-    """Turn the hospital's files into the feature store that training reads. What was done before is kept.
-
-    What could not be used stands, with its reason, in the state folder's prepare-report.csv; the exit code is then 3.
-    """
-    from client.approvals import approved_studies
-    from shared.study_file import read_resolved
-
-    site = context.obj.read()
-    studies = approved_studies(site) if study is None else (read_resolved(study),)
-    if not studies:
-        raise BadInput(f"expected an approved study at site {site.id}, got none; approve one, or name it with --study")
-    from client.prepare import PrepareSettings  # imports torchvision, for which no error should wait
-    from client.prepare import prepare as make
-    from client.progress import shown_progress
-
-    left_out = 0
-    for settings in {s.digest: s for s in map(PrepareSettings.of, studies)}.values():
-        with shown_progress(site.id) as progress:
-            report = make(site, settings, weights_file=weights, progress=progress)
-        typer.echo("\n".join(report.lines()))
-        left_out += report.left_out
-    if left_out:
-        typer.echo(f"{left_out} inputs left out; see {site.state / 'prepare-report.csv'}", err=True)
-        raise typer.Exit(3)
+for name, command in COMMANDS.items():
+    app.command(name, epilog=EXAMPLES[name])(command)

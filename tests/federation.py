@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 import client.app
 import server.app
 from client.approvals import approve
-from client.prepare import PrepareSettings, prepare
+from client.prepare.preparation import prepare
+from client.prepare.settings import PrepareSettings
 from shared.cohort.genes import groups_digest
 from shared.site import Site, read_site
 from shared.study import Study, parse_study

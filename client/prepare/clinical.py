@@ -1,5 +1,8 @@
 """Clinical columns as numbers, scaled by public constants and never by anything fitted."""
 
+import math
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +11,13 @@ from client.prepare.report import PrepareReport
 from shared.cohort.store_files import Table
 
 __all__ = ["clinical_table"]
+
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+SHOWN = 16
+"""Letters of a cell that a reason quotes: enough for a number, too few for a name and its address."""
+
+PLAUSIBLE = {"age_at_diagnosis": (0.0, 120.0)}
+"""Column -> the range it must lie in; an age in days is one of the likely mistakes."""
 
 SEX = {"male": 1.0, "m": 1.0, "female": 0.0, "f": 0.0}
 
@@ -33,28 +43,22 @@ def clinical_table(roster: Roster, columns: tuple[tuple[str, float, float], ...]
 def _numbers(name: str, roster: Roster, report: PrepareReport) -> NDArray[np.float64]:
     numbers = np.full(len(roster.table), np.nan)
     for i, (key, case_id, word) in enumerate(zip(*(roster.table[c] for c in ("key", "case_id", name)), strict=True)):
-        number = _sex(word) if name == "sex" else _number(word)
-        if word and number is None:
-            what = "male or female" if name == "sex" else "a number"
-            report.add(
-                "clinical.tsv",
-                "left out",
-                f"{name}: expected {what}, got {word!r}; correct it",
-                key=key,
-                case_id=case_id,
-            )
-        elif number is not None:
+        number, wanted = _read(name, word)
+        if number is not None:
             numbers[i] = number
+        elif word:
+            reason = f"{name}: expected {wanted}, got {word[:SHOWN]!r}; correct it"
+            report.add("clinical.tsv", "left out", reason, key=key, case_id=case_id)
     return numbers
 
 
-def _sex(word: str) -> float | None:
-    return SEX.get(word.lower())
-
-
-def _number(word: str) -> float | None:
-    try:
-        number = float(word)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+def _read(name: str, word: str) -> tuple[float | None, str]:
+    """The number that a cell holds, or None, and what is expected of it."""
+    if name == "sex":
+        return SEX.get(word.lower()), "male or female"
+    number = float(word) if NUMBER.fullmatch(word) else math.nan
+    if name not in PLAUSIBLE:
+        return number if math.isfinite(number) else None, "a number"
+    low, high = PLAUSIBLE[name]
+    wanted = f"a number from {low:g} to {high:g}, as [columns] of the site file can make it"
+    return number if low <= number <= high else None, wanted

@@ -1,86 +1,112 @@
 """`prepare`: a site's files become its feature store, resumable, every input accounted for."""
 
+import errno
 import importlib.metadata
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from client.prepare.blood.table import blood_table
-from client.prepare.clinical import clinical_table
-from client.prepare.encoders.table import build_encoder, encoder_sha256
-from client.prepare.expression.tables import aux_table, expression_table
+from client.prepare.content import gather
 from client.prepare.fingerprint import FileHashes, inputs_sha256
-from client.prepare.patients import Roster, read_roster
-from client.prepare.report import PrepareReport
-from client.prepare.settings import PrepareSettings
-from client.prepare.slides.folder import Bags, Progress, prepare_slides
-from shared.cohort.store import Manifest, StoredFile, finish_store
-from shared.cohort.store_files import Table, remove_drafts, write_patients, write_table
-from shared.digests import sha256_file
-from shared.errors import EncoderError, NoPatients
+from client.prepare.lock import prepare_lock
+from client.prepare.page import write_reports
+from client.prepare.patients import read_roster
+from client.prepare.report import PrepareReport, Progress
+from client.prepare.settings import PrepareSettings, store_folder
+from client.prepare.site_encoders import site_encoders, site_recipes, site_weights
+from shared.cohort.drafts import remove_drafts
+from shared.cohort.store import FeatureStore, Manifest, finish_store
+from shared.errors import BadInput, CohortError, NoPatients, WorkFailed
 from shared.site import Site
 
-__all__ = ["prepare", "store_folder"]
-
-LACKING = {
-    "slides": "no usable slide",
-    "expression": "no gene of the study's vocabulary was measured",
-    "blood": "no usable result of the study's analytes",
-    "clinical": "none of the study's clinical columns is known",
-}
-"""Modality -> why a patient lacks it, as patients.csv says."""
-
-
-@dataclass
-class Content:
-    """What will stand in the store: one row a patient of the roster everywhere."""
-
-    tables: dict[str, Table] = field(default_factory=dict)
-    bags: Bags = field(default_factory=Bags)
-
-
-def store_folder(site: Site, settings: PrepareSettings) -> Path:
-    """Where the store for `settings` lies at this site."""
-    return site.state / "store" / settings.digest[:12]
+__all__ = ["prepare"]
 
 
 def prepare(
-    site: Site, settings: PrepareSettings, *, weights_file: Path | None = None, progress: Progress | None = None
+    site: Site,
+    settings: PrepareSettings,
+    *,
+    only: Collection[str] = (),
+    weights_file: Path | None = None,
+    progress: Progress | None = None,
 ) -> PrepareReport:
-    """Make the feature store of a site, or reuse what is there; writes <state>/prepare-report.csv.
+    """Make the feature store of a site, or reuse what is there; writes <state>/prepare-report.csv and .html.
 
-    Killed at any moment, it goes on from the last finished slide. `weights_file` overrides where the encoder's
-    pretrained weights are looked for.
+    Killed at any moment, it goes on from the last finished slide. A second process waits until the first is done.
+
+    Parameters
+    ----------
+    site
+        The hospital; its site file says where files lie and how to read them.
+    settings
+        What a study wants to be prepared.
+    only
+        Modalities to work on now; the store is finished by a run without. Empty = all.
+    weights_file
+        Overrides where the slide encoder's pretrained weights are looked for.
+    progress
+        Called with (what, done, total).
 
     Raises
     ------
     CohortError
-        A table is missing or malformed, or no patient has any modality.
+        clinical.tsv is missing or malformed, or no patient has any modality.
     EncoderError
-        The encoder's weights are missing, or are not those that the study names.
+        An encoder's weights are missing, or are not those that the study names.
+    BadInput
+        `only` names a modality that the study does not use.
+    WorkFailed
+        The disk is full; what was finished is kept.
     """
+    strangers = sorted(set(only) - set(settings.modalities))
+    if strangers:
+        raise BadInput(
+            f"--only: expected some of {', '.join(settings.modalities)}, got {', '.join(strangers)}; correct it"
+        )
     folder = store_folder(site, settings)
-    record = folder.with_suffix(".csv")
-    weights = _weights_sha256(settings, weights_file)
+    with _room_on_disk(site), prepare_lock(site):
+        report = _reuse_or_build(site, settings, folder, only, weights_file, progress or _silent)
+        write_reports(site, [(settings, report)])
+    return report
+
+
+def _reuse_or_build(
+    site: Site,
+    settings: PrepareSettings,
+    folder: Path,
+    only: Collection[str],
+    weights_file: Path | None,
+    progress: Progress,
+) -> PrepareReport:
+    record = folder.with_suffix(".json")
+    weights = site_weights(site, settings, weights_file)
     hashes = FileHashes(site)
-    inputs = inputs_sha256(site, hashes, slides=settings.slides is not None, encoder_sha256=weights)
-    if record.is_file() and _is_finished(folder, site, inputs):
-        report = PrepareReport.read(record, folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
+    recipes = site_recipes(site, settings, weights_file)
+    inputs = inputs_sha256(site, settings, hashes, recipes, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    damaged = _remove_damaged(folder)
+    kept = PrepareReport.load(record, folder)
+    if not damaged and kept is not None and _fits(folder, site, inputs):
+        return kept
+    if not only or "slides" in only:  # tables are not written before all of them are
         (folder / "manifest.json").unlink(missing_ok=True)
-        remove_drafts(folder)
-        report = PrepareReport(folder)
-        try:
-            _build(site, settings, report, inputs, hashes, weights_file, progress or _silent)
-        finally:
-            report.write(site.state / "prepare-report.csv")
-        report.write(record)
-    report.write(site.state / "prepare-report.csv")
+    for part in (folder, folder / "slides", folder / "thumbnails"):
+        remove_drafts(part)
+    report = PrepareReport(folder, finished=not only)
+    for name in damaged:
+        report.add(name, "noted", "not as it was written, so made again")
+    try:
+        manifest = _build(site, settings, report, weights, hashes, inputs, only, weights_file, progress)
+    except BaseException as exc:
+        if isinstance(exc, CohortError) and not report.left_out:
+            report.add("clinical.tsv", "left out", "; ".join(line.strip() for line in str(exc).splitlines()))
+        report.write(site.state / "prepare-report.csv")  # what was found so far explains what went wrong
+        raise
+    if not only:
+        report.save(record)
+        finish_store(folder, manifest)
     return report
 
 
@@ -88,115 +114,84 @@ def _build(
     site: Site,
     settings: PrepareSettings,
     report: PrepareReport,
-    inputs: str,
+    weights: dict[str, str],
     hashes: FileHashes,
+    inputs: str,
+    only: Collection[str],
     weights_file: Path | None,
     progress: Progress,
-) -> None:
+) -> Manifest:
     roster = read_roster(site)
     for case_id, key in roster.excluded.items():
         report.add("exclude.csv", "noted", "excluded by the site", key=key, case_id=case_id)
-    content = Content(_tables(site, settings, roster, report, progress))
-    encoders = {}
-    if settings.slides:
-        encoder = build_encoder(settings.slides.encoder, settings.slides.weights, weights_file)
-        content.bags = prepare_slides(
-            site, settings.slides, encoder, roster, report.store / "slides", hashes, report, progress
-        )
-        encoders = {"slides": encoder.sha256 if content.bags.slides else ""}
-    absent = _absences(settings, roster, content)
+    chosen = tuple(name for name in settings.modalities if not only or name in only)
+    encoders = site_encoders(site, settings, chosen, site_recipes(site, settings, weights_file), weights_file)
+    content = gather(site, settings, roster, encoders, hashes, report, progress, chosen)
+    absent = content.absences(chosen, roster)
     kept = (absent == "").any(axis=1).to_numpy()
-    for key, case_id in roster.table.loc[~kept, ["key", "case_id"]].itertuples(index=False):
+    for key, case_id in () if only else roster.table.loc[~kept, ["key", "case_id"]].itertuples(index=False):
         report.add("clinical.tsv", "left out", "no modality of the study", key=key, case_id=case_id)
     if not kept.any():
         raise NoPatients(
-            f"{site.data}: expected at least one patient with a modality of the study, got none; run `check`"
+            f"{site.data}: expected at least one patient with a modality of the study, got none; "
+            f"see {site.state / 'prepare-report.csv'} for the reasons"
         )
     patients = pd.concat([roster.table, absent.add_prefix("absent_")], axis=1)[kept]
-    files = _write(report.store, patients, content, kept)
-    manifest = Manifest(
+    there = {name: bool((absent[name] == "").any()) for name in chosen}
+    return Manifest(
         schema=1,
         site=site.id,
         software=_software(),
         settings=settings.content(),
         inputs_sha256=inputs,
-        encoders=encoders,
+        encoders={name: sha if there.get(name) else "" for name, sha in weights.items()},
         slides=content.bags.slides,
-        files=files,
+        files={} if only else content.write(report.store, patients, kept),
     )
-    finish_store(report.store, manifest)
 
 
-def _tables(
-    site: Site, settings: PrepareSettings, roster: Roster, report: PrepareReport, progress: Progress
-) -> dict[str, Table]:
-    """The tabular modalities of the study."""
-    makers: dict[str, Callable[[], Table]] = {
-        "expression": lambda: expression_table(site, roster, settings.genes, report),
-        "aux": lambda: aux_table(site, roster, settings.aux, report),
-        "blood": lambda: blood_table(site, roster, settings.analytes, report),
-        "clinical": lambda: clinical_table(roster, settings.clinical, report),
-    }
-    wanted = [name for name in makers if name in settings.modalities or (name == "aux" and settings.aux)]
-    tables = {}
-    for done, name in enumerate(wanted, start=1):
-        tables[name] = makers[name]()
-        progress("tables", done, len(wanted))
-    return tables
+def _remove_damaged(folder: Path) -> list[str]:
+    """Delete the files of a finished store that are not as its manifest says; their names."""
+    if not (folder / "manifest.json").is_file():
+        return []
+    try:
+        damaged = FeatureStore.faults(folder)
+    except CohortError:
+        damaged = ["manifest.json"]
+    for name in damaged:
+        (folder / name).unlink(missing_ok=True)
+    return damaged
 
 
-def _absences(settings: PrepareSettings, roster: Roster, content: Content) -> pd.DataFrame:
-    """One column a modality: why each patient lacks it, "" where it is there."""
-    columns = {}
-    for name in settings.modalities:
-        if name == "slides":
-            there: NDArray[np.bool_] = roster.table["key"].isin(list(content.bags.slides)).to_numpy()
-        else:
-            there = np.any(content.tables[name].observed, axis=1)
-        columns[name] = np.where(there, "", LACKING[name])
-    return pd.DataFrame(columns, index=roster.table.index)
-
-
-def _write(folder: Path, patients: pd.DataFrame, content: Content, kept: NDArray[np.bool_]) -> dict[str, StoredFile]:
-    """Write patients.csv and the tables of the kept patients; all files of the store with their hashes."""
-    write_patients(folder / "patients.csv", patients)
-    rows = {"patients.csv": len(patients)}
-    for name, table in content.tables.items():
-        keys = tuple(patients["key"])
-        write_table(folder / f"{name}.h5", Table(table.values[kept], table.observed[kept], table.columns, keys))
-        rows[f"{name}.h5"] = len(keys)
-    rows |= {f"slides/{slide_id}.h5": patches for slide_id, patches in content.bags.patches.items()}
-    return {name: StoredFile(sha256=sha256_file(folder / name), rows=count) for name, count in sorted(rows.items())}
-
-
-def _is_finished(folder: Path, site: Site, inputs: str) -> bool:
+def _fits(folder: Path, site: Site, inputs: str) -> bool:
+    """Whether the store in `folder` is finished and was made from these inputs by this software."""
     manifest = Manifest.read(folder)
     return (
         manifest is not None
         and manifest.site == site.id
         and manifest.inputs_sha256 == inputs
         and manifest.software == _software()
-        and all((folder / name).is_file() for name in manifest.files)
     )
 
 
-def _weights_sha256(settings: PrepareSettings, weights_file: Path | None) -> str:
-    """SHA-256 of the encoder's weights on this machine; EncoderError if the study names others."""
-    slides = settings.slides
-    if slides is None:
-        return ""
-    found = encoder_sha256(slides.encoder, slides.weights, weights_file)
-    if slides.encoder_sha256 and slides.encoder_sha256 != found:
-        raise EncoderError(
-            f"expected weights of {slides.encoder} with SHA-256 {slides.encoder_sha256[:12]}..., as the study says, "
-            f"got {found[:12]}...; install the weights the coordinator used"
-        )
-    return found
+@contextmanager
+def _room_on_disk(site: Site) -> Iterator[None]:
+    """A full disk ends the work with a sentence; drafts are gone and finished files stay."""
+    try:
+        yield
+    except OSError as exc:
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(exc)
+        if not full:
+            raise
+        raise WorkFailed(
+            f"expected room for the feature store in {site.state}, got a full disk; free some space and run `prepare` "
+            "again: it goes on where it stopped"
+        ) from exc
 
 
 def _software() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("mmfed", "torch", "openslide-python")}
 
 
-def _silent(modality: str, done: int, total: int) -> None:
+def _silent(what: str, done: int, total: int) -> None:
     """No progress wanted."""

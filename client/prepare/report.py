@@ -1,17 +1,38 @@
 """prepare-report.csv: every input of a site, what became of it and why. The one file that names patients by case_id."""
 
 import csv
+import json
+import re
 from collections import Counter
-from dataclasses import astuple, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from shared.cohort.store_files import replacing
+from shared.cohort.drafts import replacing
+from shared.cohort.folders import readable
+from shared.digests import canonical_json
 
-__all__ = ["Coverage", "PrepareReport", "ReportRow", "State"]
+__all__ = ["Coverage", "PrepareReport", "Progress", "ReportRow", "State"]
 
 State = Literal["used", "noted", "left out"]
 """`used`: in the store. `noted`: nothing is lost, but worth knowing. `left out`: an input that is not in the store."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total)."""
+
+QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+"""A cell as a reason quotes it."""
+
+CELLS = re.compile(r"\b(?:got|such as) ")
+"""What stands before cells; what is quoted before it are the names of columns and the like."""
+
+PATH = re.compile(
+    r"""(?<![^\s'"(=])/[^\s/;:'")][^;:'")\n]*"""  # from the root: to the next mark, as folders may have blanks
+    r"""|(?<![\w/])\.{0,2}/?(?:[\w.~-]+/)+[\w.~-]*\.\w+"""  # from here: words with a suffix at the end
+)
+
+LINE = re.compile(r"\bline \d+")
 
 STATES: dict[str, State] = {"used": "used", "noted": "noted", "left out": "left out"}
 
@@ -46,6 +67,7 @@ class PrepareReport:
     rows: list[ReportRow] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
     reused: bool = False  # the store was there already and fits
+    finished: bool = True  # False: some modalities only, so the store is not finished yet
 
     @property
     def left_out(self) -> int:
@@ -58,21 +80,22 @@ class PrepareReport:
         return Counter(row.state for row in self.rows)
 
     def lines(self) -> list[str]:
-        """The outcome as plain text that names no patient: counts, then the reasons for what was left out."""
+        """The outcome as plain text that names no patient: counts, then the reasons for what was left out.
+
+        Reasons that differ in a line, a quoted cell or a path alone are one; prepare-report.csv has them whole.
+        """
         counts = self.counts
         head = ", ".join(f"{counts[state]} {state}" for state in STATES)
-        reasons = Counter(row.reason for row in self.rows if row.state == "left out" and row.key)
-        lines = [
-            "feature store reused, nothing had changed" if self.reused else "feature store written",
-            f"inputs: {head}",
-        ]
+        reasons = Counter(_form(row.reason) for row in self.rows if row.state == "left out")
+        done = "feature store reused, nothing had changed" if self.reused else "feature store written"
+        lines = [done if self.finished else "not finished yet: run `prepare` without --only", f"inputs: {head}"]
         return lines + [f"  {count} x {reason}" for reason, count in sorted(reasons.items())]
 
     def add(
         self, file: str, state: State, reason: str, *, key: str = "", case_id: str = "", seconds: float = 0.0
     ) -> None:
         """Append one row."""
-        self.rows.append(ReportRow(key, case_id, file, state, reason, round(seconds, 3)))
+        self.rows.append(ReportRow(key, case_id, readable(file), state, readable(reason), round(seconds, 3)))
 
     def cover(self, modality: str, name: str, found: int, total: int) -> None:
         """Record how much of `name` (a gene group, an analyte) this site has."""
@@ -85,14 +108,40 @@ class PrepareReport:
             writer.writerow([column.name for column in fields(ReportRow)])
             writer.writerows(astuple(row) for row in self.rows)
 
+    def save(self, path: Path) -> None:
+        """Keep the report as JSON, for `load` when the store is reused."""
+        content = {"rows": [asdict(row) for row in self.rows], "coverage": [asdict(part) for part in self.coverage]}
+        with replacing(path) as draft:
+            draft.write_text(canonical_json(content), encoding="utf-8")
+
     @classmethod
-    def read(cls, path: Path, store: Path) -> "PrepareReport":
-        """Read what `write` wrote, as the report of a store that was reused."""
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [
-                ReportRow(
-                    row["key"], row["case_id"], row["file"], STATES[row["state"]], row["reason"], float(row["seconds"])
-                )
-                for row in csv.DictReader(file)
-            ]
-        return cls(store, rows, reused=True)
+    def load(cls, path: Path, store: Path) -> "PrepareReport | None":
+        """What `save` kept, as the report of a store that was reused; None if there is none, or a damaged one."""
+        try:
+            content = json.loads(path.read_bytes())
+            rows = [ReportRow(**row) for row in content["rows"]]
+            return cls(store, rows, [Coverage(**part) for part in content["coverage"]], reused=True)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @classmethod
+    def read(cls, path: Path, store: Path) -> "PrepareReport | None":
+        """The rows of a prepare-report.csv; None if there is none, or a damaged one."""
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return cls(store, [_row(cells) for cells in csv.DictReader(file)])
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            return None
+
+
+def _row(cells: dict[str, str]) -> ReportRow:
+    state = STATES[cells["state"]]
+    return ReportRow(cells["key"], cells["case_id"], cells["file"], state, cells["reason"], float(cells["seconds"]))
+
+
+def _form(reason: str) -> str:
+    """A reason without what it says of one patient: cells that were got, places and lines."""
+    quoting = CELLS.search(reason)
+    begin = quoting.end() if quoting else len(reason)
+    text = reason[:begin] + QUOTED.sub("'...'", reason[begin:])
+    return LINE.sub("line ...", PATH.sub("...", text))

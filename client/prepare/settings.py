@@ -1,16 +1,19 @@
 """The part of a study that decides what a feature store holds; studies that agree on it share a store."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from shared.cohort.blood import analyte_codes, blood_panel
 from shared.cohort.genes import vocabulary
 from shared.digests import sha256_json
 from shared.errors import StudyError
+from shared.site import Site
 from shared.study import Blood, Clinical, Imaging, Slides, Study
 
-__all__ = ["CLINICAL_SCALE", "PrepareSettings"]
+__all__ = ["CLINICAL_SCALE", "PrepareSettings", "store_folder"]
 
 CLINICAL_SCALE: dict[str, tuple[float, float]] = {"age_at_diagnosis": (50.0, 10.0)}
 """Public constants (centre, unit) of the clinical columns that mmfed knows; sex is 0/1 (female, male)."""
@@ -23,6 +26,7 @@ class PrepareSettings:
     modalities: tuple[str, ...]
     slides: Slides | None = None
     genes: tuple[str, ...] = ()  # vocabulary of the expression branch
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # for the report alone: not in the digest
     aux: tuple[str, ...] = ()  # "<table>:<gene>"
     blood: Blood | None = None  # route and text encoder; its analytes are complete
     imaging: Imaging | None = None
@@ -47,6 +51,7 @@ class PrepareSettings:
             modalities=use.names,
             slides=use.slides,
             genes=vocabulary(use.expression.groups) if use.expression else (),
+            groups=use.expression.groups if use.expression else {},
             aux=use.expression.aux_columns if use.expression else (),
             blood=_blood(study.name, use.blood) if use.blood else None,
             imaging=use.imaging,
@@ -74,6 +79,11 @@ class PrepareSettings:
     def digest(self) -> str:
         """SHA-256 of the content; its first 12 digits name the store's folder."""
         return sha256_json(self.content())
+
+
+def store_folder(site: Site, settings: PrepareSettings) -> Path:
+    """Where the store for `settings` lies at this site."""
+    return site.state / "store" / settings.digest[:12]
 
 
 def _blood(study: str, blood: Blood) -> Blood:

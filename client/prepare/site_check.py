@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from client.prepare.expression.coverage import coverage
+from client.prepare.expression.measured import measured
 from client.prepare.patients import mapped_clinical, own_values
 from shared.cohort.blood import analyte_codes
-from shared.cohort.tables import read_blood, read_clinical, read_exclusions, read_expression, read_slides
+from shared.cohort.imaging_sheet import read_imaging
+from shared.cohort.tables import read_blood, read_clinical, read_exclusions, read_slides
 from shared.errors import CohortError
 from shared.site import Site
 from shared.study import ClassificationTask, Study, SurvivalTask, Task
@@ -96,19 +99,23 @@ def _count_modalities(clinical: pd.DataFrame, site: Site, study: Study, report: 
     use, cases = study.modalities, clinical["case_id"]
     if use.slides:
         slides = read_slides(site.data)
-        there = set() if slides is None else set(slides["case_id"][slides["path"].notna()])
+        there = (
+            set[str]()
+            if slides is None
+            else set(slides["case_id"][slides["path"].notna() | slides["features"].notna()])
+        )
         report.modalities["slides"] = int(cases.isin(there).sum())
     if use.expression:
-        table = read_expression(site.data)
-        genes = set() if table is None else set(table.index)
-        report.modalities["expression"] = 0 if table is None else int(cases.isin(table.columns).sum())
-        report.coverage = {
-            name: (len(genes & set(group)), len(set(group))) for name, group in use.expression.groups.items()
-        }
+        found_genes = measured(site, list(cases))
+        report.modalities["expression"] = int(cases.isin(found_genes.patients).sum())
+        report.coverage = coverage(use.expression.groups, found_genes.genes)
     if use.blood:
         blood = read_blood(site.data)
         known = set() if blood is None else set(blood["case_id"][blood["analyte"].str.lower().isin(analyte_codes())])
         report.modalities["blood"] = int(cases.isin(known).sum())
+    if use.imaging:
+        images = read_imaging(site.data) or []
+        report.modalities["imaging"] = int(cases.isin([image.case_id for image in images if image.path]).sum())
     if use.clinical:
         columns = [own_values(clinical, site, name) for name in use.clinical.columns]
         filled = [(column != "").to_numpy() for column in columns if column is not None]

@@ -159,7 +159,7 @@ def federated(case: dict[str, int]) -> dict[str, float]:
 
         def load(store, study_, scale, withdrawn):
             none = np.zeros(PATIENTS, dtype=bool)
-            return SitePatients(loaded[store], none, np.zeros(PATIENTS, dtype=np.int64), {}, "")
+            return SitePatients(loaded[store], none, np.zeros(PATIENTS, dtype=np.int64), {}, {}, "")
 
         with (
             patch("client.session.load_patients", load),

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from client.prepare import PrepareSettings, store_folder
+from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import load_patients
 from shared.cohort.store import FeatureStore
 from shared.errors import Refused

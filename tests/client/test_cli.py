@@ -101,22 +101,7 @@ def test_taking_part_needs_a_superlink_section(site: Site) -> None:
     assert "superlink: expected a [superlink] section" in str(result.exception)
 
 
-def test_preparing_without_any_approval_is_bad_input(site: Site) -> None:
-    result = at(site, "prepare")
-    assert isinstance(result.exception, BadInput)
-    assert "expected an approved study at site A, got none" in str(result.exception)
-
-
 CLINICAL = "case_id\tage_at_diagnosis\tsex\tgrade\nP1\t50\tmale\tG2\nP2\t\t\tG3\nP3\t61\tfemale\tII\n"
-
-
-def test_check_shows_values_and_ends_with_2_when_one_is_unmapped(site: Site, study_file: Path) -> None:
-    (site.data / "clinical.tsv").write_text(CLINICAL)
-    result = at(site, "check", str(study_file))
-    assert result.exit_code == 2
-    assert "site A: 3 patients" in result.output
-    assert "fault:" in result.output
-    assert "II" in result.output
 
 
 def test_approve_refuses_what_check_finds_wrong(site: Site, study: Study, study_file: Path) -> None:
@@ -128,13 +113,3 @@ def test_approve_refuses_what_check_finds_wrong(site: Site, study: Study, study_
     (site.data / "clinical.tsv").write_text(CLINICAL.replace("II", "G4"))
     assert at(site, "approve", str(study_file), "--yes").exit_code == 0
     assert approved(site, study.digest)
-
-
-def test_prepare_ends_with_3_when_a_patient_is_left_out(site: Site, study: Study, study_file: Path) -> None:
-    (site.data / "clinical.tsv").write_text(CLINICAL)
-    result = at(site, "prepare", "--study", str(study_file))
-    assert result.exit_code == 3, result.output
-    assert "1 inputs left out; see" in result.output
-    assert (site.state / "prepare-report.csv").is_file()
-    approve(site, study, person="p")
-    assert "reused" in at(site, "prepare").output

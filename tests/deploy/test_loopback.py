@@ -21,7 +21,8 @@ from safetensors.numpy import load_file
 import client.app
 import server.app
 from client.approvals import approve
-from client.prepare import PrepareSettings, prepare
+from client.prepare.preparation import prepare
+from client.prepare.settings import PrepareSettings
 from server.submission import read_submittable
 from shared.site import read_site
 from simulations.inline import InlineGrid

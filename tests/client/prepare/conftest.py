@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.prepare.encoders.table import Encoder, build_encoder
+from client.prepare.encoders import Encoder, build_encoder
 from client.prepare.report import PrepareReport
 from shared.site import Site, read_site
 from simulations.synthetic.aperio import write_aperio
@@ -20,7 +20,9 @@ def make_site(tmp_path: Path) -> MakeSite:
         (tmp_path / "data/slides").mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (tmp_path / "data" / name).write_text(text)
-        (tmp_path / "site.toml").write_text(f'schema = 1\n[site]\nid = "A"\n{sections}')
+        # OpenVINO pays for thousands of tiles; compiling a network for a handful is most of a test's time
+        compute = "" if "[compute]" in sections else '[compute]\nengine = "torch"\n'
+        (tmp_path / "site.toml").write_text(f'schema = 1\n[site]\nid = "A"\n{sections}\n{compute}')
         return read_site(tmp_path / "site.toml")
 
     return make
@@ -33,7 +35,7 @@ def report(tmp_path: Path) -> PrepareReport:
 
 @pytest.fixture(scope="session")
 def random_encoder() -> Encoder:
-    return build_encoder("mobilenet_v2", "random")
+    return build_encoder("mobilenet_v2", weights="random")
 
 
 @pytest.fixture(scope="session")

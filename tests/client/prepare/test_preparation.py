@@ -1,15 +1,19 @@
 import csv
+import errno
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
-from client.prepare import PrepareSettings, prepare, store_folder
+from client.prepare.encoders.table import ENCODERS, seeded
+from client.prepare.preparation import prepare
+from client.prepare.settings import PrepareSettings, store_folder
 from client.prepare.slides import folder as slide_folder
 from shared.cohort.store import FeatureStore
-from shared.errors import CohortError, EncoderError
+from shared.errors import BadInput, CohortError, EncoderError, WorkFailed
 from shared.site import Site, read_site
 from shared.study import Blood, Slides
 
@@ -70,7 +74,7 @@ def test_every_input_is_accounted_for(site):
     report = prepare(site, SETTINGS)
     left_out = {(row.case_id, row.file, row.reason.split(",")[0]) for row in report.rows if row.state == "left out"}
     assert left_out == {
-        ("P2", "slides/broken.svs", "expected a slide that OpenSlide reads"),
+        ("P2", "slides/broken.svs", "expected a slide"),
         ("P3", "slides/gone", "listed in slides.tsv"),
         ("P9", "slides/c.svs", "not in clinical.tsv"),
         ("", "slides/nobody.svs", "not listed in slides.tsv"),
@@ -115,32 +119,6 @@ def test_a_changed_slide_is_encoded_again(site, slide_file):
     assert (report.store / "slides/b.h5").stat().st_mtime_ns == times["b.h5"]
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(site, monkeypatch):
-    undisturbed = contents(prepare(site, SETTINGS).store)
-    shutil.rmtree(site.state / "store")
-    encode, calls = slide_folder.encode_slide, []
-
-    def killed(source, *rest):
-        calls.append(source.name)
-        if source.name == "b.svs":
-            raise KeyboardInterrupt
-        return encode(source, *rest)
-
-    monkeypatch.setattr(slide_folder, "encode_slide", killed)
-    with pytest.raises(KeyboardInterrupt):
-        prepare(site, SETTINGS)
-    folder = store_folder(site, SETTINGS)
-    with pytest.raises(CohortError, match="expected a finished feature store"):
-        FeatureStore.open(folder)
-    assert {path.name for path in (folder / "slides").iterdir()} == {"a.h5"}
-    (folder / ".patients.csv.999999999.tmp").write_text("what a killed process leaves behind")
-    monkeypatch.setattr(slide_folder, "encode_slide", lambda *a: (calls.append(a[0].name), encode(*a))[1])
-    calls.clear()
-    prepare(site, SETTINGS)
-    assert sorted(calls) == ["b.svs", "broken.svs"]
-    assert contents(folder) == undisturbed
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_bytes_do_not_depend_on_run_or_workers(site, workers):
     first = contents(prepare(site, SETTINGS).store)
@@ -149,7 +127,7 @@ def test_the_bytes_do_not_depend_on_run_or_workers(site, workers):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     os.utime(site.data / "blood.csv", (0, 0))
     file = site.data.parent / "site.toml"
-    file.write_text(file.read_text() + f"[compute]\nworkers = {workers}\n")
+    file.write_text(file.read_text() + f"workers = {workers}\n")
     assert contents(prepare(read_site(file), SETTINGS).store) == first
 
 
@@ -167,7 +145,7 @@ def test_excluded_patients_leave_the_store(site):
     store = FeatureStore.open(prepare(site, SETTINGS).store)
     assert store.patients["case_id"].tolist() == ["P2", "P3"]
     assert store.manifest.slides == {}
-    assert store.encoder_sha256 == ""
+    assert store.manifest.encoders == {"slides": ""}
 
 
 def test_two_settings_share_nothing_but_the_salt(site):
@@ -176,24 +154,66 @@ def test_two_settings_share_nothing_but_the_salt(site):
     one, two = (FeatureStore.open(store_folder(site, settings)) for settings in (SETTINGS, TABLES))
     assert one.patients["key"][0] == two.patients["key"][0]
     assert two.table("expression") is None
-    assert two.encoder_sha256 == ""
+    assert two.manifest.encoders == {}
 
 
 def test_progress_is_told(site):
     told = []
     prepare(site, SETTINGS, progress=lambda *step: told.append(step))
-    assert told[:4] == [("tables", done, 4) for done in (1, 2, 3, 4)]
-    assert told[4:] == [("slides", done, 3) for done in (1, 2, 3)]
+    assert list(dict.fromkeys(what for what, _, _ in told)) == ["checking files", "tables", "slides"]
+    assert [step for step in told if step[0] == "tables"] == [("tables", done, 4) for done in (1, 2, 3, 4)]
+    assert [step for step in told if step[0] == "slides"][-1] == ("slides", 3, 3)
 
 
-def test_a_faulty_table_loses_nothing_that_was_done(site):
+def test_a_faulty_table_costs_its_modality_and_nothing_else(site):
     prepare(site, SETTINGS)
     (site.data / "blood.csv").write_text("case_id,analyte\nP1,ALP\n")
-    with pytest.raises(CohortError, match="expected a column 'value', got none"):
-        prepare(site, SETTINGS)
-    assert (store_folder(site, SETTINGS) / "slides/a.h5").is_file()
+    report = prepare(site, SETTINGS)
+    reasons = [row.reason for row in report.rows if row.file == "blood.csv" and row.state == "left out"]
+    assert len(reasons) == 1
+    assert "expected a column 'value', got none" in reasons[0]
+    store = FeatureStore.open(report.store)
+    assert (store.patients["absent_blood"] != "").all()
+    assert (store.patients["absent_slides"] == "").sum() == 1
     (site.data / "blood.csv").write_text(FILES["blood.csv"])
     assert len(FeatureStore.open(prepare(site, SETTINGS).store).patients) == 3
+
+
+def test_a_damaged_file_is_made_again(site):
+    report = prepare(site, SETTINGS)
+    whole = contents(report.store)
+    for name in ("slides/a.h5", "expression.h5"):
+        (report.store / name).write_bytes(b"rot")
+    report = prepare(site, SETTINGS)
+    assert [row.file for row in report.rows if row.reason.startswith("not as it was written")] == [
+        "expression.h5",
+        "slides/a.h5",
+    ]
+    assert contents(report.store) == whole
+    (report.store / "manifest.json").write_text("{")
+    assert contents(prepare(site, SETTINGS).store) == whole
+
+
+def test_slides_alone_are_kept_for_the_whole(site):
+    report = prepare(site, SETTINGS, only=("slides",))
+    assert {path.name for path in (report.store / "slides").iterdir()} == {"a.h5", "b.h5"}
+    with pytest.raises(CohortError, match="expected a finished feature store"):
+        FeatureStore.open(report.store)
+    with pytest.raises(BadInput, match=r"--only: expected some of slides, expression, blood, clinical, got imaging"):
+        prepare(site, SETTINGS, only=("imaging",))
+    times = {path: path.stat().st_mtime_ns for path in (report.store / "slides").iterdir()}
+    FeatureStore.open(prepare(site, SETTINGS).store)
+    assert {path: path.stat().st_mtime_ns for path in (report.store / "slides").iterdir()} == times
+
+
+def test_a_full_disk_ends_with_a_sentence(site, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorkFailed, match="expected room for the feature store in .*, got a full disk; free some space"):
+        prepare(site, SETTINGS)
+    assert not list(site.state.rglob(".*.tmp"))
 
 
 def test_other_weights_than_the_studys_are_refused(site):
@@ -205,7 +225,37 @@ def test_other_weights_than_the_studys_are_refused(site):
 def test_a_site_without_any_usable_patient_is_refused(make_site):
     site = make_site({"clinical.tsv": "case_id\tage_at_diagnosis\nP1\t\n"})
     with pytest.raises(
-        CohortError, match="expected at least one patient with a modality of the study, got none; run `check`"
+        CohortError,
+        match="expected at least one patient with a modality of the study, got none; see",
     ):
         prepare(site, TABLES)
     assert "P1" in (site.state / "prepare-report.csv").read_text()
+
+
+def test_a_faulty_clinical_table_stands_in_the_report(make_site):
+    site = make_site({"clinical.tsv": "case_id\tage_at_diagnosis\nP1\t60\nP1\t61\n"})
+    with pytest.raises(CohortError, match="line 3: expected every case_id once"):
+        prepare(site, TABLES)
+    assert "line 3: expected every case_id once" in (site.state / "prepare-report.csv").read_text()
+
+
+def test_tables_alone_leave_a_finished_store_finished(site):
+    folder = prepare(site, SETTINGS).store
+    (site.data / "blood.csv").write_text(FILES["blood.csv"].replace("120", "160"))
+    prepare(site, SETTINGS, only=("blood",))
+    assert FeatureStore.open(folder).table("blood").values.max() == 1
+    prepare(site, SETTINGS)
+    assert FeatureStore.open(folder).table("blood").values.max() == 2
+
+
+def test_another_scaling_of_the_encoder_makes_the_slides_again(make_site, slide_file, tmp_path):
+    save_file(seeded(ENCODERS["resnet18"]).state_dict(), tmp_path / "uni.safetensors")
+    entry = '[encoders.uni]\npath = "uni.safetensors"\narchitecture = "resnet18"\n'
+    slides = Slides(encoder="uni", dim=512, mpp=0.5, tile=64, max_patches=4)
+    settings = PrepareSettings(modalities=("slides",), slides=slides)
+    features = []
+    for scaling in ("", "mean = [0.9, 0.9, 0.9]\n"):
+        site = make_site({"clinical.tsv": "case_id\nP1\n", "slides.tsv": "case_id\tslide_id\nP1\ta\n"}, entry + scaling)
+        shutil.copy(slide_file, site.data / "slides/a.svs")
+        features.append(FeatureStore.open(prepare(site, settings).store).all_slides().popitem()[1])
+    assert (features[0] != features[1]).any()

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from client.prepare import PrepareSettings
+from client.prepare.settings import PrepareSettings
 from shared.cohort.blood import blood_panel
 from shared.errors import StudyError
 from shared.study import Study

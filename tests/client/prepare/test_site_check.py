@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from client.prepare import check
+from client.prepare.site_check import check
 from shared.errors import CohortError
 from shared.study import Study
 

@@ -1,0 +1,99 @@
+"""`mmfed-client prepare`, `check` and `exclude` from outside."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from client.approvals import approve
+from client.cli import app
+from shared.errors import BadInput
+from shared.site import Site
+from shared.study import Study
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def study_file(study: Study, tmp_path: Path) -> Path:
+    path = tmp_path / "study.json"
+    path.write_text(study.canonical())
+    return path
+
+
+def at(site: Site, *rest: str):
+    return runner.invoke(app, ["--site", "A", "--config", str(site.data.parent / "site.toml"), *rest])
+
+
+CLINICAL = "case_id\tage_at_diagnosis\tsex\tgrade\nP1\t50\tmale\tG2\nP2\t\t\tG3\nP3\t61\tfemale\tII\n"
+
+
+def test_preparing_without_any_approval_is_bad_input(site: Site) -> None:
+    result = at(site, "prepare")
+    assert isinstance(result.exception, BadInput)
+    assert "expected an approved study at site A, got none" in str(result.exception)
+
+
+def test_check_shows_values_and_ends_with_2_when_one_is_unmapped(site: Site, study_file: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    result = at(site, "check", str(study_file))
+    assert result.exit_code == 2
+    assert "site A: 3 patients" in result.output
+    assert "fault:" in result.output
+    assert "II" in result.output
+
+
+def test_prepare_ends_with_3_when_a_patient_is_left_out(site: Site, study: Study, study_file: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    result = at(site, "prepare", "--study", str(study_file))
+    assert result.exit_code == 3, result.output
+    assert "1 inputs left out; see" in result.output
+    assert (site.state / "prepare-report.csv").is_file()
+    approve(site, study, person="p")
+    assert "reused" in at(site, "prepare").output
+    assert (site.state / "prepare-report.html").is_file()
+
+
+def test_check_compares_the_store_with_its_hashes(site: Site, study_file: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL.replace("II", "G4"))
+    assert "feature store: not there yet" in at(site, "check", str(study_file)).output
+    at(site, "prepare", "--study", str(study_file))
+    result = at(site, "check", str(study_file))
+    assert result.exit_code == 0
+    assert "all 2 files as they were written" in result.output
+    next((site.state / "store").glob("*/clinical.h5")).write_bytes(b"rot")
+    result = at(site, "check", str(study_file))
+    assert result.exit_code == 2
+    assert "got 1 changed or missing; run `prepare`" in result.output
+    at(site, "prepare", "--study", str(study_file))
+    assert at(site, "check", str(study_file)).exit_code == 0
+
+
+def test_only_does_not_finish_the_store(site: Site, study_file: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    at(site, "prepare", "--study", str(study_file), "--only", "clinical")
+    assert not list((site.state / "store").glob("*/manifest.json"))
+    result = at(site, "prepare", "--study", str(study_file), "--only", "slides")
+    assert isinstance(result.exception, BadInput)
+    assert "--only: expected some of clinical, got slides" in str(result.exception)
+
+
+def test_a_wrong_number_of_workers_is_refused(site: Site, study_file: Path) -> None:
+    result = at(site, "prepare", "--study", str(study_file), "--workers", "-1")
+    assert isinstance(result.exception, BadInput)
+    assert "--workers: expected 1 to 64, got -1" in str(result.exception)
+
+
+def test_exclude_says_how_many_were_new(site: Site) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    assert "1 patients added" in at(site, "exclude", "P1", "--reason", "r").output
+    assert "1 patients added" in at(site, "exclude", "P1", "P2").output
+
+
+def test_purge_says_what_cannot_be_undone(site: Site, study_file: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    at(site, "prepare", "--study", str(study_file))
+    result = at(site, "prepare", "--purge", "P1")
+    assert result.exit_code == 0, result.output
+    assert "1 patients excluded" in result.output
+    assert "What cannot be undone: models that were already trained" in result.output
