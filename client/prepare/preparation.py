@@ -90,7 +90,7 @@ def _reuse_or_build(
     kept = PrepareReport.load(record, folder)
     if not damaged and kept is not None and _fits(folder, site, inputs):
         return kept
-    if not only or "slides" in only:  # tables are not written before all of them are
+    if damaged or not only or "slides" in only:  # tables are not written before all of them are
         (folder / "manifest.json").unlink(missing_ok=True)
     for part in (folder, folder / "slides", folder / "thumbnails"):
         remove_drafts(part)
@@ -98,7 +98,7 @@ def _reuse_or_build(
     for name in damaged:
         report.add(name, "noted", "not as it was written, so made again")
     try:
-        manifest = _build(site, settings, report, weights, hashes, inputs, only, weights_file, progress)
+        manifest = _build(site, settings, report, weights, recipes, hashes, inputs, only, weights_file, progress)
     except BaseException as exc:
         if isinstance(exc, CohortError) and not report.left_out:
             report.add("clinical.tsv", "left out", "; ".join(line.strip() for line in str(exc).splitlines()))
@@ -115,6 +115,7 @@ def _build(
     settings: PrepareSettings,
     report: PrepareReport,
     weights: dict[str, str],
+    recipes: dict[str, str],
     hashes: FileHashes,
     inputs: str,
     only: Collection[str],
@@ -125,7 +126,7 @@ def _build(
     for case_id, key in roster.excluded.items():
         report.add("exclude.csv", "noted", "excluded by the site", key=key, case_id=case_id)
     chosen = tuple(name for name in settings.modalities if not only or name in only)
-    encoders = site_encoders(site, settings, chosen, site_recipes(site, settings, weights_file), weights_file)
+    encoders = site_encoders(site, settings, chosen, recipes, weights_file)
     content = gather(site, settings, roster, encoders, hashes, report, progress, chosen)
     absent = content.absences(chosen, roster)
     kept = (absent == "").any(axis=1).to_numpy()

@@ -259,3 +259,12 @@ def test_another_scaling_of_the_encoder_makes_the_slides_again(make_site, slide_
         shutil.copy(slide_file, site.data / "slides/a.svs")
         features.append(FeatureStore.open(prepare(site, settings).store).all_slides().popitem()[1])
     assert (features[0] != features[1]).any()
+
+
+def test_a_damaged_store_is_not_finished_by_its_tables_alone(site):
+    folder = prepare(site, SETTINGS).store
+    (folder / "expression.h5").write_bytes(b"rot")
+    prepare(site, SETTINGS, only=("blood",))
+    with pytest.raises(CohortError, match="expected a finished feature store"):
+        FeatureStore.open(folder)
+    assert FeatureStore.faults(prepare(site, SETTINGS).store) == []
