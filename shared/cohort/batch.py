@@ -1,6 +1,6 @@
 """The batch that every model takes (CONTRACT.md section 3)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TypedDict
 
 import torch
@@ -16,6 +16,10 @@ class ModelOutput(TypedDict):
     aux_loss: Tensor  # (B,)
     embedding: Tensor  # (B, d)
     attention: dict[str, Tensor]  # name -> (B, ...)
+
+
+def _none() -> Tensor:
+    return torch.zeros(0, 0)
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,21 @@ class Batch:
     y: Tensor  # (B,) int64, class or time bin
     time: Tensor  # (B,) float32, months; for metrics only
     cens: Tensor  # (B,) float32, 1 = censored
+    further_y: Tensor = field(default_factory=_none)  # (B, H) int64, labels of the study's further heads; -1 = unknown
+    further_cens: Tensor = field(default_factory=_none)  # (B, H) float32
+
+    def __post_init__(self) -> None:
+        if len(self.further_y) != len(self.y):  # most studies have one task: H = 0
+            object.__setattr__(self, "further_y", self.y.new_zeros(len(self.y), 0))
+            object.__setattr__(self, "further_cens", self.cens.new_zeros(len(self.y), 0))
 
     def __len__(self) -> int:
         return len(self.y)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        """The same batch on another device; a pinned one is copied while the CPU goes on."""
+        return Batch(**{field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)})
+
+    def pinned(self) -> "Batch":
+        """The same batch in page-locked memory, from which a GPU copies by itself."""
+        return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})

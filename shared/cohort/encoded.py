@@ -1,6 +1,6 @@
 """Which modalities reach a model as features of a frozen encoder, and which encoder a study names for each."""
 
-from shared.study import Study
+from shared.study import DetectionTask, Study
 
 __all__ = ["named_encoders"]
 
@@ -11,6 +11,8 @@ def named_encoders(study: Study) -> dict[str, str]:
     Slides, clinical images, and blood where its results are described in words.
     """
     use, named = study.modalities, {}
+    if isinstance(study.task, DetectionTask):  # pictures, not features
+        return {}
     if use.slides:
         named["slides"] = use.slides.encoder_sha256
     if use.blood and use.blood.route != "numeric":

@@ -13,11 +13,11 @@ from shared.cohort.normalise import GeneStatistics, gene_sums, normal_scores, pu
 from shared.cohort.patients import Patients
 from shared.cohort.splits import split_patients
 from shared.cohort.store import FeatureStore, Table, TableName
-from shared.errors import Refused
+from shared.errors import CohortError, Refused
 from shared.study import Study
 from shared.tasks import task_of
 
-__all__ = ["SitePatients", "load_patients"]
+__all__ = ["SitePatients", "load_everyone", "load_patients"]
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,8 @@ def load_patients(
     usable = reasons == ""
     if not usable.any():
         raise Refused("NO_PATIENTS", f"expected patients with label and data, got none of {len(reasons)}; run `check`")
-    patients = Patients(
-        site=np.full(len(reasons), store.manifest.site),
-        case_id=store.patients["case_id"].to_numpy(dtype=str),
-        modalities=study.modalities.names,
-        present=present,
-        **_bags(store, study),
-        **_images(store, study),
-        **_tables(store, study, scale),
-        y=labels.y,
-        time=labels.time,
-        cens=labels.cens,
-    ).take(usable)
+    columns = {"y": labels.y, "time": labels.time, "cens": labels.cens, **_further(store, study)}
+    patients = _patients(store, study, scale, present, columns).take(usable)
     strata = task_of(study.task).strata(labels)[usable]
     test = split_patients(study, patients.case_id.tolist(), strata.tolist())
     stay = ~np.isin(patients.case_id, list(withdrawn))
@@ -108,6 +98,67 @@ def load_patients(
         excluded["exclude.csv"] = int((~stay).sum())
     encoders = store.manifest.encoders
     return SitePatients(patients.take(stay), test[stay], strata[stay], excluded, encoders, store.stain)
+
+
+def load_everyone(
+    store: FeatureStore, study: Study, scale: str, withdrawn: Collection[str] = frozenset()
+) -> SitePatients:
+    """The patients of `store` that have at least one of the study's modalities, to be scored: no label is needed.
+
+    Their labels and times are 0. With `normalise = "site"` gene statistics are those of the site's training patients,
+    as `load_patients` finds them; of all patients where none has the study's label.
+
+    Raises
+    ------
+    Refused
+        GENES_MISMATCH when the store was prepared for another vocabulary; NO_PATIENTS when nobody is left.
+    """
+    present, ids = _presence(store, study), store.patients["case_id"].to_numpy(dtype=str)
+    chosen = (present.sum(1) > 0) & ~np.isin(ids, list(withdrawn))
+    if not chosen.any():
+        raise Refused("NO_PATIENTS", f"expected patients with data, got none of {len(ids)}; run `prepare` again")
+    nothing = np.zeros(len(ids), dtype=np.float32)
+    blank = {"y": np.zeros(len(ids), dtype=np.int64), "time": nothing, "cens": nothing}
+    patients = _patients(store, study, scale, present, blank).take(chosen)
+    others = np.zeros(len(patients), dtype=bool)
+    if study.modalities.expression and study.modalities.expression.normalise == "site":
+        others = _never_trained(patients, store, study, scale, withdrawn)
+    strata = np.zeros(len(patients), dtype=np.int64)
+    return SitePatients(patients, others, strata, Counter(), store.manifest.encoders, store.stain)
+
+
+def _never_trained(
+    patients: Patients, store: FeatureStore, study: Study, scale: str, withdrawn: Collection[str]
+) -> NDArray[np.bool_]:
+    """Which patients (P,) are not among the training patients; nobody where the site has no labels."""
+    try:
+        known = load_patients(store, study, scale, withdrawn)
+    except (Refused, CohortError):
+        return np.zeros(len(patients), dtype=bool)
+    return ~np.isin(patients.case_id, known.patients.case_id[~known.test])
+
+
+def _patients(
+    store: FeatureStore, study: Study, scale: str, present: NDArray[np.float32], labels: Mapping[str, Any]
+) -> Patients:
+    """Every patient of the store, in its order."""
+    return Patients(
+        site=np.full(len(present), store.manifest.site),
+        case_id=store.patients["case_id"].to_numpy(dtype=str),
+        modalities=study.modalities.names,
+        present=present,
+        **_bags(store, study),
+        **_images(store, study),
+        **_tables(store, study, scale),
+        **labels,
+    )
+
+
+def _further(store: FeatureStore, study: Study) -> dict[str, Any]:
+    """The labels of the study's further heads (P, H)."""
+    heads = [task_of(head.task).labels(store.patients) for head in study.heads]
+    names = ("y", "time", "cens") if heads else ()
+    return {f"further_{name}": np.stack([getattr(head, name) for head in heads], axis=1) for name in names}
 
 
 def _presence(store: FeatureStore, study: Study) -> NDArray[np.float32]:

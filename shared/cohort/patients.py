@@ -1,7 +1,7 @@
 """The patients of a site as arrays, and the batches a model is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,14 @@ class Patients:
     cens: Floats  # (P,)
     images: tuple[Floats, ...] = ()  # P times (I_i, F_i), last column box_found; () = the study does not use them
     max_images: int = 1
+    further_y: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))  # (P, H), -1 = unknown
+    further_time: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (P, H) months
+    further_cens: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (P, H)
 
     def __post_init__(self) -> None:
+        if len(self.further_y) != len(self):  # H = 0 unless the study has further heads
+            for name in ("further_y", "further_time", "further_cens"):
+                object.__setattr__(self, name, np.zeros((len(self), 0), getattr(self, name).dtype))
         if not self.images:
             object.__setattr__(self, "images", tuple(np.zeros((0, 0), np.float32) for _ in self.case_id))
 
@@ -76,6 +82,17 @@ class Patients:
         }
         joined |= {name: tuple(bag for part in parts for bag in getattr(part, name)) for name in BAGS}
         return replace(first, **joined)
+
+    def of_head(self, place: int) -> "Patients":
+        """The patients with the label of the further head at `place`, which becomes their label."""
+        part = self.take(self.further_y[:, place] >= 0)
+        labels = {name: getattr(part, f"further_{name}")[:, place] for name in ("y", "time", "cens")}
+        return replace(part, **labels)
+
+    def without_heads(self, places: NDArray[np.int64]) -> "Patients":
+        """The same patients as if nobody had the labels of the further heads at `places`."""
+        unknown = np.isin(np.arange(self.further_y.shape[1]), places)
+        return replace(self, further_y=np.where(unknown, -1, self.further_y))
 
     def count(self, modality: str) -> int:
         """Patients that have the modality."""
@@ -128,6 +145,8 @@ class Patients:
             y=torch.from_numpy(self.y[rows]),
             time=torch.from_numpy(self.time[rows]),
             cens=torch.from_numpy(self.cens[rows]),
+            further_y=torch.from_numpy(self.further_y[rows]),
+            further_cens=torch.from_numpy(self.further_cens[rows]),
         )
         if generator is None or modality_dropout == 0.0:
             return batch

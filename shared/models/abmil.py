@@ -8,12 +8,19 @@ from torch import Tensor, nn
 
 from shared.cohort.batch import Batch, ModelOutput
 from shared.documents import Document
-from shared.errors import StudyError
+from shared.models.about import About
 from shared.models.attention import GatedPool
 from shared.models.branches import presence
 from shared.models.inputs import Inputs
 
-__all__ = ["ABMIL", "Options", "build"]
+__all__ = ["ABMIL", "ABOUT", "PRESETS", "Options", "build"]
+
+ABOUT = About(
+    summary="gated attention over the patches",
+    reference="Ilse, Tomczak and Welling 2018, ICML",
+    takes=("slides",),
+    needs=("slides",),
+)
 
 
 class Options(Document):
@@ -23,7 +30,10 @@ class Options(Document):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
 
 
-class SlideBranch(nn.Module):
+PRESETS = {"dp_small": {"dim": 64}}
+
+
+class ProjectedSlides(nn.Module):
     """Encode the patches, pool them, project the pool."""
 
     def __init__(self, features: int, dim: int, dropout: float) -> None:
@@ -39,7 +49,7 @@ class SlideBranch(nn.Module):
 
 
 class ABMIL(nn.Module):
-    """A patient is the weighted mean of patches. Other modalities are not looked at.
+    """A patient is the weighted mean of patches.
 
     Without slides the embedding is 0, so that such a patient is predicted by the head's bias and teaches only that.
     """
@@ -47,7 +57,7 @@ class ABMIL(nn.Module):
     def __init__(self, inputs: Inputs, outputs: int, options: Options) -> None:
         super().__init__()
         self.modalities = inputs.modalities
-        self.branches = nn.ModuleDict({"slides": SlideBranch(inputs.slides, options.dim, options.dropout)})
+        self.branches = nn.ModuleDict({"slides": ProjectedSlides(inputs.slides, options.dim, options.dropout)})
         self.head = nn.Linear(options.dim, outputs)
 
     def forward(self, batch: Batch) -> ModelOutput:
@@ -65,10 +75,5 @@ class ABMIL(nn.Module):
 
 
 def build(inputs: Inputs, outputs: int, options: Options) -> ABMIL:
-    """The model for a study; StudyError if the study has no slides."""
-    if "slides" not in inputs.modalities:
-        got = ", ".join(inputs.modalities)
-        raise StudyError(
-            f"abmil: expected the modality slides, got {got}; add [modalities.slides] or choose s1_crossattn"
-        )
+    """The model for a study of slides."""
     return ABMIL(inputs, outputs, options)

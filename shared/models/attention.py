@@ -7,13 +7,25 @@ smallest finite number, never with -inf, and its weight is set to 0 afterwards, 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CrossAttentionBlock", "GatedPool", "MultiHeadAttention", "SelfAttentionBlock", "masked_softmax"]
+__all__ = [
+    "CrossAttentionBlock",
+    "GatedPool",
+    "MultiHeadAttention",
+    "SelfAttentionBlock",
+    "masked_softmax",
+    "shares",
+]
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last axis among the True cells of `mask` (broadcast); zeros where no cell is True."""
     lowest = torch.finfo(scores.dtype).min
     return scores.masked_fill(~mask, lowest).softmax(dim=-1) * mask
+
+
+def shares(weights: Tensor) -> Tensor:
+    """Weights (B, T) scaled to add up to 1 in every row that has any; a row of zeros stays one."""
+    return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 class MultiHeadAttention(nn.Module):
@@ -29,11 +41,15 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Attend from `query` (B, Q, d) to `key` (B, K, d), where `key_mask` (B, K) is True; returns (B, Q, d)."""
+        return self.weigh(query, key, key_mask)[0]
+
+    def weigh(self, query: Tensor, key: Tensor, key_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `forward`, with the weights (B, H, Q, K) that it mixed by."""
         q, k, v = self._split(self.q(query)), self._split(self.k(key)), self._split(self.v(key))
         scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (B, H, Q, K)
         weights = scores.softmax(dim=-1) if key_mask is None else masked_softmax(scores, key_mask[:, None, None, :])
         mixed: Tensor = self.o((weights @ v).transpose(1, 2).flatten(2))
-        return mixed
+        return mixed, weights
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, d) to (B, H, T, d/H)."""
@@ -51,9 +67,13 @@ class SelfAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Tokens (B, T, d), visible where `mask` (B, T) is True; returns (B, T, d)."""
+        return self.weigh(x, mask)[0]
+
+    def weigh(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `forward`, with the weights (B, H, T, T) that it mixed by."""
         normed = self.norm(x)
-        mixed: Tensor = x + self.attention(normed, normed, mask)
-        return mixed
+        mixed, weights = self.attention.weigh(normed, normed, mask)
+        return x + mixed, weights
 
 
 class CrossAttentionBlock(nn.Module):

@@ -48,8 +48,13 @@ class Tokens(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(count, dim) * 0.02)
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """Call without `x`'s gradient: a backward hook waits for it in vain, since no token depends on `x`."""
+        tokens: Tensor = super().__call__(x.detach())
+        return tokens
+
     def forward(self, x: Tensor) -> Tensor:
-        """The vectors once for each of the B rows of `x`: (B, count, dim)."""
+        """The vectors once for each of the B rows of `x`, a float tensor: (B, count, dim)."""
         return self.weight.expand(x.shape[0], -1, -1)
 
 

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from shared.cohort.batch import Batch, ModelOutput
 from shared.documents import Document
-from shared.errors import StudyError
+from shared.models.about import About, Setting
 from shared.models.branches import Tokens, masked_mean, observed, presence, width_of
 from shared.models.inputs import Inputs
 
-__all__ = ["Linear", "Options", "build"]
+__all__ = ["ABOUT", "PRESETS", "Linear", "Options", "build", "faults"]
+
+ABOUT = About(summary="logistic regression, the floor", reference="Tutz and Schmid 2016, Springer, section 3.1")
 
 
 class Options(Document):
@@ -27,6 +29,9 @@ class Options(Document):
     scale: Literal["none", "block"] = "none"
     zero_init: bool = True
     risk_score: bool = False
+
+
+PRESETS: dict[str, dict[str, int]] = {"dp_small": {}}  # small as it is
 
 
 class Linear(nn.Module):
@@ -85,11 +90,19 @@ def _values(batch: Batch, block: str) -> Tensor:
             return observed(getattr(batch, block), getattr(batch, f"{block}_observed"))
 
 
-def build(inputs: Inputs, outputs: int, options: Options) -> Linear:
-    """The model for a study; StudyError if a single output is asked to be a risk score."""
-    if options.risk_score and outputs < 2:
-        raise StudyError(
-            f"linear: expected at least 2 outputs for risk_score, got {outputs}; "
-            "use a survival task or risk_score = false"
+def faults(setting: Setting, options: Options) -> list[str]:
+    """A risk score is that of several time bins of one task."""
+    found = []
+    if options.risk_score and setting.outputs == 1:
+        found.append("expected at least 2 outputs for risk_score, got 1; use a survival task or risk_score = false")
+    if options.risk_score and setting.tasks > 1:
+        found.append(
+            "expected one task for risk_score, since all outputs share one score, got [[heads]]; "
+            "remove them or write risk_score = false"
         )
+    return found
+
+
+def build(inputs: Inputs, outputs: int, options: Options) -> Linear:
+    """The model for a study with any modalities."""
     return Linear(inputs, outputs, options)

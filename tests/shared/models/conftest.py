@@ -1,16 +1,21 @@
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
 
 from shared.cohort import MODALITIES
 from shared.cohort.batch import Batch
+from shared.models import ARCHITECTURES, resolve_options
 from shared.models.inputs import Inputs
+
+from .cases import OUTPUTS, SMALL
 
 WIDTHS = Inputs(
     modalities=MODALITIES,
     slides=5,
+    max_patches=9,
     genes=12,
     groups=((0, 1, 2, 3, 4), (3, 4, 5, 6), (7, 8, 9, 10, 11)),
     aux=3,
@@ -76,3 +81,16 @@ def batch_of() -> BatchFactory:
         )
 
     return batch
+
+
+@pytest.fixture
+def case(inputs_of, batch_of):
+    """Model in evaluation mode and batch of a case."""
+
+    def build(name, use, rows=4, patches=6, **options):
+        torch.default_generator.manual_seed(0)  # torch.manual_seed keeps a stack trace for a GPU, which takes long
+        module, inputs = import_module(ARCHITECTURES[name]), inputs_of(use)
+        model = module.build(inputs, OUTPUTS, module.Options(**resolve_options(name, {**SMALL[name], **options})))
+        return model.eval(), batch_of(inputs, rows=rows, patches=patches)
+
+    return build

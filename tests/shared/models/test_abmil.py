@@ -14,14 +14,14 @@ def test_size(features, parameters):
 
 
 def test_names_of_saved_weights(inputs_of):
-    model = build(inputs_of(("slides", "expression")), 3, Options(dim=8))
+    model = build(inputs_of(("slides",)), 3, Options(dim=8))
     layers = ("encoder.0", "pool.content", "pool.gate", "pool.score", "project.0")
     names = [f"branches.slides.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
     assert list(model.state_dict()) == [*names, "head.weight", "head.bias"]
 
 
 def test_a_patient_without_slides_is_predicted_by_the_bias(inputs_of, batch_of):
-    inputs = inputs_of(("slides", "blood"))
+    inputs = inputs_of(("slides",))
     model = build(inputs, 3, Options(dim=8)).eval()
     batch = batch_of(inputs)
     present = batch.present.clone()

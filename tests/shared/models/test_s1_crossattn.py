@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shared.models.inputs import Inputs
-from shared.models.s1_crossattn import Options, build
+from shared.models.s1_crossattn import PRESETS, Options, build
 
 MCAT6 = (82, 328, 513, 443, 1536, 452)
 U = 3047
@@ -60,24 +60,90 @@ def test_names_of_saved_weights(inputs_of):
 
 
 @pytest.mark.parametrize(
-    ("use", "slides", "tables"),
+    ("fusion", "parameters", "unseen"),
     [
-        (("slides",), True, 0),
-        (("expression",), False, 4),
-        (("slides", "blood"), True, 1),
-        (("slides", "expression", "blood", "imaging", "clinical"), True, 7),
+        ("cross_attn_bi", 2_178_051, set()),
+        ("cross_attn", 1_781_890, set()),
+        ("cross_attn_rev", 1_781_890, set()),
+        ("concat", 1_648_643, set()),
+        ("late", 1_649_156, set()),
+        ("image_only", 656_770, {"expression"}),
+        ("gene_only", 1_256_066, {"slides"}),
+        ("published", 1_780_354, {"slides"}),
     ],
 )
-def test_attention_covers_the_sides_the_study_has(use, slides, tables, inputs_of, batch_of):
+def test_every_fusion_has_its_size_and_sees_what_it_should(fusion, parameters, unseen, inputs_of, batch_of):
+    full = Inputs(("slides", "expression"), slides=2048, genes=U, groups=overlapping_groups())
+    with torch.device("meta"):
+        model = build(full, 1, Options(fusion=fusion))
+    assert sum(weight.numel() for weight in model.parameters()) == parameters
+    inputs = inputs_of(("slides", "expression"))
+    torch.manual_seed(1)
+    model, batch = build(inputs, 3, Options(dim=16, heads=4, fusion=fusion)).eval(), batch_of(inputs)
+    before = model(batch)["logits"]
+    for name in ("slides", "expression"):
+        moved = getattr(batch, name) + torch.randn(getattr(batch, name).shape)
+        change = (model(replace(batch, **{name: moved}))["logits"] - before).abs().amax(dim=1)
+        assert (change < 1e-6).all() if name in unseen else (change > 1e-4).all()
+
+
+@pytest.mark.parametrize("fusion", ["cross_attn", "cross_attn_rev", "concat", "late", "image_only", "gene_only"])
+def test_every_fusion_takes_missing_sides_and_an_empty_batch(fusion, inputs_of, batch_of):
+    inputs = inputs_of(("slides", "expression", "blood"))
+    model = build(inputs, 3, Options(dim=16, heads=4, fusion=fusion)).eval()
+    batch = batch_of(inputs)
+    absent = replace(batch, present=torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 1], [0, 0, 0]]))
+    output = model(absent)
+    for value in (output["logits"], output["embedding"], *output["attention"].values()):
+        assert torch.isfinite(value).all()
+    output["logits"].square().sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+    assert model(batch_of(inputs, rows=0))["logits"].shape == (0, 3)
+    assert model(batch_of(inputs, patches=0))["logits"].shape == (4, 3)
+
+
+def test_late_is_the_mean_of_the_sides_that_are_present(inputs_of, batch_of):
+    inputs = inputs_of(("slides", "expression"))
+    model = build(inputs, 3, Options(dim=16, heads=4, fusion="late")).eval()
+    batch = batch_of(inputs)
+    logits = {
+        row: model(replace(batch, present=torch.tensor([row] * 4)))["logits"]
+        for row in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0))
+    }
+    torch.testing.assert_close(logits[1.0, 1.0], (logits[1.0, 0.0] + logits[0.0, 1.0]) / 2)
+    assert logits[0.0, 0.0].count_nonzero() == 0
+
+
+@pytest.mark.parametrize(
+    ("use", "keys"),
+    [
+        (("slides",), {"slides"}),
+        (("expression",), {"groups"}),
+        (("slides", "blood"), {"slides"}),
+        (("slides", "expression", "blood", "imaging", "clinical"), {"slides", "groups"}),
+    ],
+)
+def test_attention_adds_up_to_one_over_what_is_there(use, keys, inputs_of, batch_of):
     inputs = inputs_of(use)
     batch = batch_of(inputs)
-    attention = build(inputs, 3, SMALL).eval()(batch)["attention"]
-    assert ("slides" in attention, "tables" in attention) == (slides, tables > 0)
-    if slides:
+    present = batch.present.clone()
+    present[2] = 0
+    attention = build(inputs, 3, SMALL).eval()(replace(batch, present=present))["attention"]
+    assert set(attention) == keys
+    for weights in attention.values():
+        torch.testing.assert_close(weights.sum(dim=1), torch.tensor([1.0, 1.0, 0.0, 1.0]))
+    if "slides" in keys:
         assert attention["slides"].shape == batch.slides_mask.shape
         assert attention["slides"][~batch.slides_mask].count_nonzero() == 0
-    if tables:
-        assert attention["tables"].shape == (4, tables)
+    if "groups" in keys:
+        assert attention["groups"].shape == (4, 3)
+
+
+def test_the_preset_for_private_training_is_small():
+    panels = tuple(tuple(range(16 * i, 16 * i + 16)) for i in range(6))
+    inputs = Inputs(("slides", "expression"), slides=1024, genes=96, groups=panels)
+    model = build(inputs, 4, Options(**PRESETS["dp_small"]))
+    assert sum(weight.numel() for weight in model.parameters()) == 83_190
 
 
 @pytest.mark.parametrize("patches", [0, 6])
