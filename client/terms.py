@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from shared.cohort.encoded import named_encoders
 from shared.site import Site
-from shared.study import Blood, ClassificationTask, Study
+from shared.study import Blood, ClassificationTask, DetectionTask, Study, SurvivalTask
 
 __all__ = ["describe"]
 
@@ -31,13 +31,21 @@ def _identity(study: Study) -> list[str]:
 
 def _read(study: Study, site: Site) -> list[str]:
     task = study.task
-    if isinstance(task, ClassificationTask):
-        columns, goal = [task.column], f"one of {', '.join(task.classes)}"
-    else:
-        edges = ", ".join(f"{edge:g}" for edge in task.time_edges)
-        columns, goal = [task.time_column, task.event_column], f"survival, in bins cut at {edges} months"
-    own = [f"{c} (here: {site.columns[c]})" if c in site.columns else c for c in columns]
-    return [f"to predict {goal}: {' and '.join(own)} of clinical.tsv", *_modalities(study)]
+    if isinstance(task, DetectionTask):
+        most = study.modalities.imaging.max_images if study.modalities.imaging else 0
+        return [f"to find lesions: at most {most} clinical images a patient, and the boxes of imaging.csv"]
+    heads = [_predicted(head.task, site) for head in study.heads]
+    return [_predicted(task, site), *(f"a further task, {goal}" for goal in heads), *_modalities(study)]
+
+
+def _predicted(task: ClassificationTask | SurvivalTask, site: Site) -> str:
+    """What a task predicts, and from which columns it learns."""
+    own = [f"{c} (here: {site.columns[c]})" if c in site.columns else c for c in task.columns]
+    source = f"{' and '.join(own)} of clinical.tsv"
+    if isinstance(task, SurvivalTask):
+        return f"to predict survival, in bins cut at {', '.join(f'{e:g}' for e in task.time_edges)} months: {source}"
+    others = f"; patients with {', '.join(task.left_out)} are left out" if task.left_out else ""
+    return f"to predict one of {', '.join(task.classes)}: {source}{others}"
 
 
 def _modalities(study: Study) -> Iterator[str]:
@@ -114,7 +122,7 @@ def _privacy() -> list[str]:
 
 
 def _size(study: Study) -> str:
-    from shared.weights import new_model, trainable  # imports the model's own modules
+    from shared.weights import message_size  # imports the model's own modules
 
-    count = sum(parameter.numel() for parameter in trainable(new_model(study)).values())
+    count = message_size(study)
     return f"{count:,} of them, {4 * count / 1e6:.1f} MB"

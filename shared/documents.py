@@ -3,22 +3,28 @@
 import json
 import tomllib
 from collections.abc import Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.errors import BadInput
 
-__all__ = ["Added", "Document", "contradictions", "digest_content", "parse", "read_toml"]
+__all__ = ["Added", "Document", "contradictions", "digest_content", "parse", "read_toml", "readable"]
 
 
 class Document(BaseModel):
     """Base of every section: frozen, strict about types; unknown keys, NaN and infinity refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
+
+    @classmethod
+    def loose_faults(cls, content: dict[str, Any]) -> list[str]:
+        """Faults of the whole that can be told of `content` though some part of it is wrong."""
+        return []
 
 
 M = TypeVar("M", bound=Document)
@@ -37,6 +43,11 @@ def digest_content(document: Document) -> dict[str, Any]:
             del content[key]
         elif isinstance(value, Document):
             content[key] = digest_content(value)
+        elif isinstance(value, tuple):
+            content[key] = [
+                digest_content(part) if isinstance(part, Document) else plain
+                for part, plain in zip(value, content[key], strict=True)
+            ]
     return content
 
 
@@ -72,9 +83,47 @@ def parse(content: dict[str, Any], model: type[M], error: type[BadInput], source
     try:
         return model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as exc:
-        faults = [line for detail in exc.errors(include_url=False) for line in _lines(detail, model)]
+        faults = _every_line(exc, model)
+        mended = _mended(content, exc.errors(include_url=False), model)
+        # a section with a wrong key is not held to its own rules, nor is the whole while a section is wrong
+        faults += [fault for fault in _faults(mended, model) + model.loose_faults(mended) if fault not in faults]
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise error(f"{source}: {count}\n" + "\n".join(f"  {fault}" for fault in faults)) from exc
+
+
+def readable(content: object, kind: Any) -> Any:
+    """`content` as a `kind`, which is a document or a union of some; None if it is not valid."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
+    except ValidationError:
+        return None
+
+
+def _faults(content: dict[str, Any], model: type[M]) -> list[str]:
+    try:
+        model.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as exc:
+        return _every_line(exc, model)
+    return []
+
+
+def _every_line(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    return list(dict.fromkeys(line for detail in error.errors(include_url=False) for line in _lines(detail, model)))
+
+
+def _mended(content: dict[str, Any], details: Sequence[ErrorDetails], model: type[BaseModel]) -> dict[str, Any]:
+    """`content` as if the advice about unknown keys had been followed: each renamed or removed."""
+    mended: dict[str, Any] = deepcopy(content)
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            *path, key = _written(detail["loc"], model)
+            section: Any = mended
+            for part in path:
+                section = section[part]
+            value = section.pop(key)
+            for close in get_close_matches(str(key), sorted(_keys(model, detail["loc"][:-1])), n=1):
+                section.setdefault(close, value)
+    return mended
 
 
 def _lines(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
@@ -90,7 +139,8 @@ def _lines(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
             advice = f"write {close[0]!r}" if close else f"remove it (known here: {', '.join(known)})"
             return [f"{path}: expected a known key, got an unknown one; {advice}"]
         case "value_error":
-            return [f"{path}: {line}" for line in str(context["error"]).split("\n")]
+            lines = str(context["error"]).split("\n")
+            return [f"{path}: {line}" for line in lines] if detail["loc"] else lines  # the whole names its own parts
         case "union_tag_not_found" | "union_tag_invalid":
             got = _shown(context["tag"]) if "tag" in context else "nothing"
             choices = context.get("expected_tags") or ", ".join(repr(tag) for tag in _tags(model, detail["loc"]))
@@ -147,6 +197,8 @@ def _tag(model: type[BaseModel]) -> str | None:
 
 
 def _descend(models: Sequence[type[BaseModel]], key: int | str) -> list[type[BaseModel]]:
+    if isinstance(key, int):  # a place in a list
+        return list(models)
     found: list[type[BaseModel]] = []
     for model in models:
         for name, field in model.model_fields.items():

@@ -30,9 +30,11 @@ class Superlink(Document):
 
 
 class Compute(Document):
-    """The machine this site gives. Training computes in fp32; `precision` and `engine` are those of frozen encoders.
+    """The machine this site gives. `precision` and `engine` are those of frozen encoders.
 
-    `auto` precision is bf16 where the processor has it in hardware and features stay close enough to fp32, else fp32;
+    Training computes in fp32 on a CPU, where bf16 has no effect on it; on a GPU its forward pass follows `precision`,
+    `auto` being bf16 where the GPU has it in hardware. For encoders `auto` is bf16 where the processor has it in
+    hardware and features stay close enough to fp32, else fp32.
     `auto` engine is OpenVINO on a CPU where it is installed, else torch.
     """
 

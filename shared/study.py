@@ -1,7 +1,6 @@
 """The study file: the immutable description of one training, and its digest (CONTRACT.md section 1)."""
 
-from difflib import get_close_matches
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,19 +9,23 @@ from pydantic import Field, field_validator, model_validator
 from shared.cohort import MODALITIES
 from shared.cohort.genes import groups_digest
 from shared.digests import canonical_json, sha256_json
-from shared.documents import Added, Document, contradictions, digest_content, parse, read_toml
+from shared.documents import Added, Document, contradictions, digest_content, parse, read_toml, readable
 from shared.encoder_names import ENCODER_WIDTHS, TEXT_ENCODER_WIDTHS
 from shared.errors import StudyError
-from shared.strategy_names import STRATEGIES
+from shared.strategy_names import STRATEGIES, least_sites, option_faults, training_faults
+from shared.task_settings import ClassificationTask, DetectionTask, Head, LabelTask, SurvivalTask, Task
 
 __all__ = [
     "Blood",
     "ClassificationTask",
     "Clinical",
+    "DetectionTask",
     "Expression",
     "Federation",
     "Governance",
+    "Head",
     "Imaging",
+    "LabelTask",
     "Modalities",
     "ModelChoice",
     "Privacy",
@@ -52,54 +55,6 @@ class Governance(Document):
     contact: str
     ethics_reference: str
     retention: str
-
-
-class ClassificationTask(Document):
-    """Predict a class.
-
-    `ordered` (the classes are grades) and `priors` are recorded only; no model of this version uses them.
-    """
-
-    kind: Literal["classification"]
-    column: str
-    classes: tuple[str, ...] = ()
-    groups: dict[str, str] = {}
-    ordered: bool = False
-    priors: tuple[float, ...] = ()
-
-    @model_validator(mode="after")
-    def _agrees(self) -> "ClassificationTask":
-        faults = []
-        if len(set(self.classes)) != len(self.classes):
-            faults.append(f"expected distinct classes, got {list(self.classes)}; remove the repeated one")
-        if len(self.classes) == 1:
-            faults.append(f"expected at least two classes, got {list(self.classes)}; add the others")
-        strangers = sorted(set(self.groups.values()) - set(self.classes)) if self.classes else []
-        if strangers:
-            faults.append(f"expected groups that lead to a class, got {strangers}; add them to classes")
-        if self.priors and (len(self.priors) != len(self.classes) or abs(sum(self.priors) - 1) > 1e-6):
-            faults.append(f"expected one prior a class, adding up to 1, got {list(self.priors)}; correct priors")
-        contradictions(faults)
-        return self
-
-
-class SurvivalTask(Document):
-    """Predict the hazard of each time bin. Times are months; 0 and infinity are implied at the ends."""
-
-    kind: Literal["survival"]
-    time_column: str = "os_months"
-    event_column: str = "os_event"
-    time_edges: Annotated[tuple[float, ...], Field(min_length=1)] = (12.0, 24.0, 60.0)
-
-    @model_validator(mode="after")
-    def _agrees(self) -> "SurvivalTask":
-        edges = self.time_edges
-        if edges[0] <= 0 or any(a >= b for a, b in pairwise(edges)):
-            contradictions([f"expected time_edges that rise from above 0, got {list(edges)}; sort them"])
-        return self
-
-
-Task = Annotated[ClassificationTask | SurvivalTask, Field(discriminator="kind")]
 
 
 class ModelChoice(Document):
@@ -288,15 +243,23 @@ class Federation(Document):
 
     @model_validator(mode="after")
     def _complete(self) -> "Federation":
-        """The strategy's options, completed with its defaults, so that the digest holds them."""
-        defaults, faults = STRATEGIES[self.strategy], []
-        for option in sorted(self.strategy_options.keys() - defaults.keys()):
-            close = get_close_matches(option, defaults, n=1)
-            known = f"remove it (known here: {', '.join(sorted(defaults)) or 'none'})"
-            advice = f"write {close[0]!r}" if close else known
-            faults.append(f"expected a strategy option of {self.strategy}, got {option!r}; {advice}")
+        """The strategy's options, completed with its defaults, so that the digest holds them.
+
+        So are the quorums: a strategy that looks for odd sites needs enough of them to tell.
+        """
+        faults = option_faults(self.strategy, self.strategy_options)
         contradictions(faults)
-        object.__setattr__(self, "strategy_options", defaults | self.strategy_options)
+        object.__setattr__(self, "strategy_options", STRATEGIES[self.strategy] | self.strategy_options)
+        least = least_sites(self.strategy, self.strategy_options)
+        for name in ("quorum", "branch_quorum"):
+            if name not in self.model_fields_set:
+                object.__setattr__(self, name, max(getattr(self, name), least))
+            elif getattr(self, name) < least:
+                got = getattr(self, name)
+                faults.append(
+                    f"expected {name} to be at least {least} with {self.strategy}, got {got}; write {name} = {least}"
+                )
+        contradictions(faults)
         return self
 
 
@@ -323,12 +286,64 @@ class Study(Document):
     seed: int = 0
     governance: Governance | None = None
     task: Task
+    heads: Annotated[tuple[Head, ...], Added] = ()
     model: ModelChoice
     modalities: Modalities
     training: Training = Training()
     federation: Federation = Federation()
     split: Split = Split()
     privacy: Privacy = Privacy()
+
+    @field_validator("heads")
+    @classmethod
+    def _distinct(cls, heads: tuple[Head, ...]) -> tuple[Head, ...]:
+        names = [head.name for head in heads]
+        if len(set(names)) != len(names):
+            raise ValueError(f"expected distinct names, got {names}; rename one")
+        return heads
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Study":
+        tasks = [self.task, *(head.task for head in self.heads)]
+        use, slides = self.modalities.names, self.modalities.slides
+        faults = _disagreements(self.model.architecture, self.model.options, use, slides, tasks)
+        strategy, optimizer = self.federation.strategy, self.training.optimizer
+        faults += training_faults(strategy, optimizer, self.task.kind)
+        if not faults:
+            faults = _layer_faults(self.model, self.modalities.names, self.outputs, strategy)
+        if isinstance(self.task, DetectionTask):
+            faults += _detection_faults(self.training, self.split)
+        contradictions([*faults, *_picture_faults(self.model.architecture, tasks, self.modalities.imaging)])
+        return self
+
+    @classmethod
+    def loose_faults(cls, content: dict[str, Any]) -> list[str]:
+        """How the sections that are right agree with each other, where others are wrong."""
+        from shared.models import ARCHITECTURES  # imports torch
+
+        heads = content["heads"] if isinstance(content.get("heads"), list) else []
+        written = [content.get("task"), *(head.get("task") for head in heads if isinstance(head, dict))]
+        tasks = [readable(task, Task) for task in written]
+        federation, training = (
+            readable(content.get(name, {}), kind) for name, kind in (("federation", Federation), ("training", Training))
+        )
+        faults = []
+        model, listed = content.get("model"), content.get("modalities")
+        architecture = model.get("architecture") if isinstance(model, dict) else None
+        if isinstance(architecture, str) and architecture in ARCHITECTURES and isinstance(listed, dict):
+            names = tuple(name for name in MODALITIES if listed.get(name) is not None)
+            choice, slides = readable(model, ModelChoice), readable(listed.get("slides"), Slides)
+            options = choice.options if choice else None
+            faults += _disagreements(architecture, options, names, slides, tasks) if names else []
+            if choice and names and federation and not faults:
+                faults += _layer_faults(choice, names, _outputs(tasks), federation.strategy)
+            if all(tasks):
+                faults += _picture_faults(architecture, tasks, readable(listed.get("imaging"), Imaging))
+        if tasks[0] and federation and training:
+            faults += training_faults(federation.strategy, training.optimizer, tasks[0].kind)
+        if isinstance(tasks[0], DetectionTask):
+            faults += _detection_faults(training, readable(content.get("split", {}), Split))
+        return faults
 
     def content(self) -> dict[str, Any]:
         """Everything as plain JSON values, defaults included."""
@@ -345,10 +360,80 @@ class Study(Document):
 
     @property
     def outputs(self) -> int:
-        """Width of the model's head: bins, classes, or 1 logit for two classes."""
-        if isinstance(self.task, SurvivalTask):
-            return len(self.task.time_edges) + 1
-        return 1 if len(self.task.classes) == 2 else len(self.task.classes)
+        """Width of the model's output, that of the main task first; 0 while the classes of a task are not known."""
+        return _outputs([self.task, *(head.task for head in self.heads)])
+
+
+def _outputs(tasks: Sequence[ClassificationTask | SurvivalTask | DetectionTask | None]) -> int:
+    widths = [task.outputs if task else 0 for task in tasks]
+    return sum(widths) if all(widths) else 0
+
+
+def _disagreements(
+    architecture: str,
+    options: Mapping[str, Scalar] | None,
+    modalities: tuple[str, ...],
+    slides: Slides | None,
+    tasks: Sequence[ClassificationTask | SurvivalTask | DetectionTask | None],
+) -> list[str]:
+    """What keeps a model, its inputs and its tasks from each other; None = options or a task that are wrong."""
+    from shared.models import about, model_faults  # imports torch
+    from shared.models.about import Setting
+
+    if options is None:
+        faults = about(architecture).faults(architecture, modalities)
+    else:
+        setting = Setting(modalities, _outputs(tasks), len(tasks), slides.max_patches if slides else 0)
+        faults = model_faults(architecture, options, setting)
+    return [f"model: {fault}" for fault in faults]
+
+
+def _layer_faults(model: ModelChoice, modalities: tuple[str, ...], outputs: int, strategy: str) -> list[str]:
+    """What keeps fedbn from a model that is else without faults; a detector has BatchNorm always."""
+    if strategy != "fedbn" or model.architecture == "yolo":
+        return []
+    from shared.weights import normalises  # imports torch
+
+    if normalises(model.architecture, model.options, modalities, outputs or 2):
+        return []
+    return [
+        "federation.strategy: expected a model with normalisation layers for fedbn, by which every hospital keeps its "
+        f"own, got {model.architecture} on {', '.join(modalities)} without any; write fedavg, or choose another model"
+    ]
+
+
+def _picture_faults(
+    architecture: str, tasks: Sequence[ClassificationTask | SurvivalTask | DetectionTask], imaging: Imaging | None
+) -> list[str]:
+    """What a task that reads pictures, or the model that does, does not go together with."""
+    detects = any(isinstance(task, DetectionTask) for task in tasks)
+    faults = []
+    if detects != (architecture == "yolo"):
+        faults.append(
+            f"model: expected architecture yolo for task.kind detection and for no other, got {architecture} for "
+            f"{tasks[0].kind}; change one of them"
+        )
+    if detects and len(tasks) > 1:
+        faults.append("heads: expected none beside a detection task, got some; remove them")
+    if detects and imaging and imaging != Imaging(max_images=imaging.max_images):
+        faults.append(
+            "modalities.imaging: expected max_images alone, since a detection study reads the pictures themselves, "
+            "got an encoder or crop; remove them"
+        )
+    return faults
+
+
+def _detection_faults(training: Training | None, split: Split | None) -> list[str]:
+    """What a detection study cannot do; None = a section that is wrong."""
+    faults = []
+    if training and training.modality_dropout not in (0, Training().modality_dropout):
+        faults.append(
+            "training.modality_dropout: expected none, since a detection study has one modality, "
+            f"got {training.modality_dropout:g}; remove it"
+        )
+    if split and split.protocol != "holdout":
+        faults.append(f'split.protocol: expected "holdout" for a detection study, got {split.protocol!r}; correct it')
+    return faults
 
 
 def read_study(path: Path) -> Study:

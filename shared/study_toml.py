@@ -19,14 +19,23 @@ def study_toml(study: Study) -> str:
     return "\n".join(_table(content, ())) + "\n"
 
 
-def _table(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"[{'.'.join(_key(part) for part in path)}]"] if path else []
-    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+def _table(table: dict[str, Any], path: tuple[str, ...], *, repeated: bool = False) -> list[str]:
+    """The lines of a table; `repeated` = it is one of a list."""
+    name = ".".join(_key(part) for part in path)
+    lines = [f"[[{name}]]" if repeated else f"[{name}]"] if path else []
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict) and not _tables(value)}
     lines += [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
     for key, value in table.items():
         if isinstance(value, dict) and value:
             lines += ["", *_table(value, (*path, key))]
+        for part in _tables(value):
+            lines += ["", *_table(part, (*path, key), repeated=True)]
     return lines
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    """The tables of a list of tables."""
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
 def _key(text: str) -> str:

@@ -1,6 +1,5 @@
 """`check`: what a study would find at a site, before anything is prepared."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,28 +7,15 @@ import pandas as pd
 
 from client.prepare.expression.coverage import coverage
 from client.prepare.expression.measured import measured
+from client.prepare.label_check import LabelCheck, check_labels
 from client.prepare.patients import mapped_clinical, own_values
 from shared.cohort.blood import analyte_codes
 from shared.cohort.imaging_sheet import read_imaging
 from shared.cohort.tables import read_blood, read_clinical, read_exclusions, read_slides
-from shared.errors import CohortError
 from shared.site import Site
-from shared.study import ClassificationTask, Study, SurvivalTask, Task
-from shared.tasks import task_of
-from shared.tasks.classification import classes_in
+from shared.study import DetectionTask, Study
 
-__all__ = ["CheckReport", "TaskValue", "check"]
-
-EVENTS = {"1": "event", "1.0": "event", "0": "censored", "0.0": "censored"}
-
-
-@dataclass(frozen=True)
-class TaskValue:
-    """One value of the task column as the site writes it."""
-
-    value: str
-    count: int
-    class_: str  # "" = no label; the patient is left out of the task and counted
+__all__ = ["CheckReport", "check"]
 
 
 @dataclass
@@ -39,7 +25,8 @@ class CheckReport:
     site: str
     patients: int
     excluded: int = 0
-    values: tuple[TaskValue, ...] = ()
+    labels: LabelCheck = field(default_factory=LabelCheck)
+    heads: dict[str, LabelCheck] = field(default_factory=dict)  # further head -> what its task finds
     labelled: int = 0
     modalities: dict[str, int] = field(default_factory=dict)  # modality -> patients that have it
     coverage: dict[str, tuple[int, int]] = field(default_factory=dict)  # gene group -> (measured, all)
@@ -49,7 +36,9 @@ class CheckReport:
         """Plain text; faults last."""
         lines = [f"site {self.site}: {self.patients} patients, {self.labelled} with the task's label"]
         lines += [f"  {self.excluded} excluded by exclude.csv"] if self.excluded else []
-        lines += [f"  {v.value or '(empty)':<24} {v.count:>6}   {v.class_ or '-'}" for v in self.values]
+        lines += self.labels.lines()
+        for name, found in self.heads.items():
+            lines += [f"head {name}: {found.labelled} with its label", *found.lines()]
         lines += [f"modality {name}: {count} of {self.patients} patients" for name, count in self.modalities.items()]
         lines += [f"genes of {name!r}: {found} of {total}" for name, (found, total) in self.coverage.items()]
         return lines + [f"fault: {fault}" for fault in self.faults]
@@ -63,36 +52,32 @@ def check(site: Site, study: Study) -> CheckReport:
     CohortError
         A table is missing or malformed, or the site file maps a column that is not there.
     """
+    if isinstance(study.task, DetectionTask):
+        return _check_pictures(site)
     clinical = read_clinical(site.data)
     out = clinical["case_id"].isin(read_exclusions(site.data))
     clinical = clinical[~out].reset_index(drop=True)
     report = CheckReport(site.id, len(clinical), excluded=int(out.sum()))
-    _check_task(clinical, site, study.task, report)
+    mapped = mapped_clinical(clinical, site)
+    report.labels = check_labels(clinical, mapped, site, study.task)
+    report.heads = {head.name: check_labels(clinical, mapped, site, head.task) for head in study.heads}
+    report.labelled = report.labels.labelled
+    report.faults += report.labels.faults
+    report.faults += tuple(f"head {name}: {fault}" for name, found in report.heads.items() for fault in found.faults)
     _count_modalities(clinical, site, study, report)
     return report
 
 
-def _check_task(clinical: pd.DataFrame, site: Site, task: Task, report: CheckReport) -> None:
-    """Every value of the task's column; what the task itself would refuse becomes a fault."""
-    mapped = mapped_clinical(clinical, site)
-    column = task.event_column if isinstance(task, SurvivalTask) else task.column
-    own = own_values(clinical, site, column)
-    if own is not None:
-        meaning = EVENTS if isinstance(task, SurvivalTask) else _classes(mapped, task)
-        counts = Counter(zip(own, mapped[column], strict=True))
-        report.values = tuple(TaskValue(value, n, meaning.get(word, "")) for (value, word), n in sorted(counts.items()))
-    try:
-        if isinstance(task, ClassificationTask) and not task.classes:
-            task = task.model_copy(update={"classes": classes_in(mapped, task)})
-        report.labelled = int(task_of(task).labels(mapped).usable.sum())
-    except CohortError as exc:
-        report.faults += (str(exc),)
-
-
-def _classes(mapped: pd.DataFrame, task: ClassificationTask) -> dict[str, str]:
-    """Value after the site's mapping -> class; values that lead to none are not in it."""
-    leads = {value: task.groups.get(value, value) for value in set(mapped[task.column]) if value}
-    return {value: class_ for value, class_ in leads.items() if not task.classes or class_ in task.classes}
+def _check_pictures(site: Site) -> CheckReport:
+    """What a detection study would find: pictures that imaging.csv lists, and the boxes drawn on them."""
+    images, withdrawn = read_imaging(site.data) or [], read_exclusions(site.data)
+    usable = [image for image in images if image.path and not image.fault and image.case_id not in withdrawn]
+    cases, boxed = {image.case_id for image in usable}, {image.case_id for image in usable if image.boxes}
+    left_out = {image.case_id for image in images} & set(withdrawn)
+    report = CheckReport(site.id, len(cases), len(left_out), labelled=len(boxed), modalities={"imaging": len(cases)})
+    if not boxed:
+        report.faults = ("imaging.csv: expected boxes of lesions, got none; mark some, or leave this study out",)
+    return report
 
 
 def _count_modalities(clinical: pd.DataFrame, site: Site, study: Study, report: CheckReport) -> None:

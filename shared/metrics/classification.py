@@ -4,7 +4,9 @@ Conventions, as in scikit-learn where it has one: `balanced_accuracy` averages r
 have; macro precision, recall and F1 over the classes that patients or predictions have, with 0 where undefined; `auc`
 and `pr_auc` over the classes that have a positive and a negative patient. With two classes `auc`, `pr_auc`, `f1` and
 `brier` refer to class index 1. `brier` is the sum over classes of squared errors (0 to 2; 0 to 1 with two classes).
-`ece` has 15 equal bins of the top probability (Guo et al. 2017, eq. 3). Higher is better but for `brier` and `ece`.
+`ece` has 15 equal bins of the top probability (Guo et al. 2017, eq. 3). `quadratic_kappa` is Cohen's weighted kappa
+(1968) with squared distances between classes as weights of disagreement: 1 = right, 0 = chance; for grades only.
+Higher is better but for `brier` and `ece`.
 """
 
 import numpy as np
@@ -66,6 +68,7 @@ def from_confusion(confusion: Floats) -> dict[str, Floats]:
         "recall_macro": _macro(recall, occurs),
         "precision_macro": _macro(precision, occurs),
         "mcc": _mcc(hits.sum(axis=1), true, called, total),
+        "quadratic_kappa": _quadratic_kappa(confusion, true, called, total),
     }
     return metrics | ({"f1": f1[:, 1]} if confusion.shape[1] == 2 else {})
 
@@ -107,6 +110,14 @@ def _macro(values: Floats, occurs: np.ndarray[tuple[int, ...], np.dtype[np.bool_
 def _mean_of_finite(values: Floats) -> Floats:
     """Mean over axis 0 of the finite entries of (C, D); NaN where there is none."""
     return divide(np.nansum(values, axis=0), np.isfinite(values).sum(axis=0))
+
+
+def _quadratic_kappa(confusion: Floats, true: Floats, called: Floats, total: Floats) -> Floats:
+    """1 - observed / chance disagreement; NaN when every patient has and is given one and the same class."""
+    place = np.arange(confusion.shape[1])
+    weight = (place[:, None] - place[None, :]) ** 2.0
+    seen = (confusion * weight).sum(axis=(1, 2)) * total
+    return 1 - divide(seen, ((true @ weight) * called).sum(axis=1))
 
 
 def _mcc(hits: Floats, true: Floats, called: Floats, total: Floats) -> Floats:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from shared.metrics.classification import classification_metrics
+from shared.metrics.detection import DETECTION
 from shared.metrics.ranking import divide
 from shared.metrics.scored import Floats, Kind, Scored
 from shared.metrics.survival import MIN_EVENTS, survival_metrics
@@ -26,6 +27,7 @@ SURVIVAL = ("c_index", "c_index_within_site", "ipcw_c_index", "ibs")
 MAIN: dict[Kind, tuple[str, ...]] = {
     "classification": ("auc", "accuracy"),
     "survival": ("c_index", "c_index_within_site"),
+    "detection": ("map50", "map50_95"),
 }
 """The metrics that a summary shows first."""
 LOWER_IS_BETTER = frozenset({"brier", "ece", "ibs"})
@@ -33,11 +35,11 @@ LOWER_IS_BETTER = frozenset({"brier", "ece", "ibs"})
 WEIGHTS_AT_ONCE = 2_000_000
 
 
-def metric_names(kind: Kind, outputs: int) -> tuple[str, ...]:
-    """The metrics of a task with `outputs` classes or time bins, in the order of the reports."""
-    if kind == "survival":
-        return SURVIVAL
-    return (*CLASSIFICATION, "f1") if outputs == 2 else CLASSIFICATION
+def metric_names(kind: Kind, outputs: int, ordered: bool = False) -> tuple[str, ...]:
+    """The metrics of a task with `outputs` classes or time bins, in the order of the reports; `ordered` = grades."""
+    if kind != "classification":
+        return SURVIVAL if kind == "survival" else DETECTION
+    return (*CLASSIFICATION, *(("quadratic_kappa",) if ordered else ()), *(("f1",) if outputs == 2 else ()))
 
 
 def measure(scored: Scored, weights: Floats | None = None) -> dict[str, Floats]:
@@ -46,7 +48,7 @@ def measure(scored: Scored, weights: Floats | None = None) -> dict[str, Floats]:
     A weight says how often a patient counts (`bootstrap_weights`); without weights every patient counts once and D = 1.
     """
     rows = np.ones((1, len(scored))) if weights is None else np.asarray(weights, dtype=np.float64)
-    names = metric_names(scored.kind, scored.scores.shape[1])
+    names = metric_names(scored.kind, scored.scores.shape[1], scored.ordered)
     if len(scored) == 0:
         return {name: np.full(len(rows), np.nan) for name in names}
     metrics = survival_metrics if scored.kind == "survival" else classification_metrics
@@ -67,7 +69,7 @@ def measure_site_mean(scored: Scored, weights: Floats | None = None) -> dict[str
     with the scores of that site's own model.
     """
     rows = np.ones((1, len(scored))) if weights is None else np.asarray(weights, dtype=np.float64)
-    names = metric_names(scored.kind, scored.scores.shape[1])
+    names = metric_names(scored.kind, scored.scores.shape[1], scored.ordered)
     sums = {name: np.zeros(len(rows)) for name in names}
     shares = {name: np.zeros(len(rows)) for name in names}
     for site in np.unique(scored.site):
@@ -87,7 +89,7 @@ def site_mean_reasons(scored: Scored) -> dict[str, str]:
     nulls = {name for name, value in measure_site_mean(scored).items() if np.isnan(value[0])}
     return {
         name: "at every site: " + ", ".join(sorted({each[name] for each in found})) if found else "no patients"
-        for name in metric_names(scored.kind, scored.scores.shape[1])
+        for name in metric_names(scored.kind, scored.scores.shape[1], scored.ordered)
         if name in nulls
     }
 

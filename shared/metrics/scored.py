@@ -13,7 +13,7 @@ __all__ = ["Floats", "Integers", "Kind", "Scored"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
-Kind: TypeAlias = Literal["classification", "survival"]
+Kind: TypeAlias = Literal["classification", "survival", "detection"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Scored:
     event: Integers  # (n,) 1 = died, 0 = censored; zeros for classification
     site: npt.NDArray[np.str_]  # (n,) the hospital
     edges: tuple[float, ...] = ()  # months, the K - 1 inner edges of the time bins; () for classification
+    ordered: bool = False  # the classes are grades, from low to high
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in ("scores", "y", "time", "event", "site")}
@@ -79,18 +80,19 @@ class Scored:
             self.event[rows],
             self.site[rows],
             self.edges,
+            self.ordered,
         )
 
     @classmethod
     def concat(cls, parts: Sequence["Scored"]) -> "Scored":
         """All patients of `parts`, in order; ValueError when the parts are of different tasks or there is none."""
-        tasks = {(part.kind, part.edges, part.scores.shape[1]) for part in parts}
+        tasks = {(part.kind, part.edges, part.ordered, part.scores.shape[1]) for part in parts}
         if len(tasks) != 1:
             raise ValueError(f"expected parts of one task, got {len(tasks)} tasks; score each task alone")
-        ((kind, edges, _),) = tasks
+        ((kind, edges, ordered, _),) = tasks
         arrays = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
             for field in fields(cls)
-            if field.name not in ("kind", "edges")
+            if field.name not in ("kind", "edges", "ordered")
         }
-        return cls(kind=kind, edges=edges, **arrays)
+        return cls(kind=kind, edges=edges, ordered=ordered, **arrays)

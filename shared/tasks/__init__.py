@@ -1,52 +1,20 @@
 """Tasks: what is predicted, and the loss of one patient. A task never sees a model, only what it returned."""
 
-from typing import Protocol
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from torch import Tensor
-
-from shared.cohort.batch import Batch, ModelOutput
-from shared.errors import StudyError
-from shared.study import ClassificationTask, SurvivalTask
-from shared.tasks.classification import Classification, classes_in
+from shared.tasks.classification import Classification, classes_in, count_classes
+from shared.tasks.heads import Loss, head_output, loss_of
 from shared.tasks.labels import Labels
 from shared.tasks.survival import Survival
+from shared.tasks.task import Task, task_of
 
-__all__ = ["Classification", "Labels", "Survival", "Task", "classes_in", "task_of"]
-
-
-class Task(Protocol):
-    """What training and evaluation ask of a task. A model's own `aux_loss` is added by the trainer."""
-
-    @property
-    def kind(self) -> str:
-        """`classification` or `survival`."""
-
-    @property
-    def outputs(self) -> int:
-        """C, the number of logits."""
-
-    def labels(self, patients: pd.DataFrame) -> Labels:
-        """One label a row of the patient table; CohortError if a value cannot be understood."""
-
-    def strata(self, labels: Labels) -> NDArray[np.int64]:
-        """What splits keep in proportion, -1 for patients that are left out: (P,)."""
-
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """The loss of each patient: (B,)."""
-
-    def scores(self, output: ModelOutput) -> Tensor:
-        """What metrics are computed from: class probabilities (B, classes) or the survival curve (B, bins)."""
-
-
-def task_of(settings: ClassificationTask | SurvivalTask) -> Task:
-    """The task of a resolved study; StudyError if its classes are not known yet."""
-    if isinstance(settings, SurvivalTask):
-        return Survival(settings)
-    if not settings.classes:
-        raise StudyError(
-            "task.classes: expected at least two classes, got none; name them, or take those of the cohort"
-        )
-    return Classification(settings)
+__all__ = [
+    "Classification",
+    "Labels",
+    "Loss",
+    "Survival",
+    "Task",
+    "classes_in",
+    "count_classes",
+    "head_output",
+    "loss_of",
+    "task_of",
+]

@@ -1,5 +1,6 @@
 """What a task makes of a patient table: one label a row, or the reason why there is none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.errors import CohortError
 
-__all__ = ["MISSING", "Labels", "column_of", "numbers_of"]
+__all__ = ["MISSING", "Labels", "column_of", "counted", "joined_column", "numbers_of"]
 
 MISSING = frozenset({"", "NA", "NaN", "nan"})
 """Texts that mean "not known" in a patient table, beside an empty cell."""
@@ -49,6 +50,18 @@ def column_of(patients: pd.DataFrame, column: str) -> list[str]:
         )
     texts = ["" if pd.isna(value) else str(value).strip() for value in patients[column]]
     return ["" if text in MISSING else text for text in texts]
+
+
+def joined_column(patients: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Several columns as one: "G4 + IDHwt", or "" where one of them is empty.
+
+    Raises
+    ------
+    CohortError
+        The table lacks one of them.
+    """
+    rows = zip(*(column_of(patients, name) for name in columns), strict=True)
+    return [" + ".join(words) if all(words) else "" for words in rows]
 
 
 def numbers_of(patients: pd.DataFrame, column: str) -> NDArray[np.float64]:

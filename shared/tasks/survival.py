@@ -19,10 +19,7 @@ from shared.errors import CohortError
 from shared.study import SurvivalTask
 from shared.tasks.labels import Labels, column_of, counted, numbers_of
 
-__all__ = ["CENSORED_DISCOUNT", "Survival"]
-
-CENSORED_DISCOUNT = 0.5
-"""a of the loss: the part of a censored patient's likelihood that is left out."""
+__all__ = ["Survival"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Survival:
     @property
     def outputs(self) -> int:
         """Logits: one a bin."""
-        return len(self.settings.time_edges) + 1
+        return self.settings.outputs
 
     def labels(self, patients: pd.DataFrame) -> Labels:
         """One label a row: bin y with t_y <= time < t_{y+1}. Reasons: `time missing`, `event missing`, `time <= 0`.
@@ -75,18 +72,23 @@ class Survival:
         return np.where(labels.usable, labels.event, -1).astype(np.int64)
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """Negative log-likelihood of each patient in nats: L_unc + (1 - a) L_cens, (B,)."""
-        log_survival = _log_survival(output["logits"])  # (B, K), beyond each bin
+        """Negative log-likelihood of each patient in nats: L_unc + (1 - a) L_cens, (B,); a is `censored_discount`."""
+        logits = self._own(output)
+        log_survival = _log_survival(logits)  # (B, K), beyond each bin
         log_reached = functional.pad(log_survival, (1, -1))  # (B, K), up to each bin; S_{-1} = 1
-        log_hazard = functional.logsigmoid(output["logits"])
+        log_hazard = functional.logsigmoid(logits)
         y = batch.y[:, None]
         seen = -(log_reached.gather(1, y) + log_hazard.gather(1, y)).squeeze(1)
         censored = -log_survival.gather(1, y).squeeze(1)
-        return (1 - batch.cens) * seen + batch.cens * (1 - CENSORED_DISCOUNT) * censored
+        return (1 - batch.cens) * seen + batch.cens * (1 - self.settings.censored_discount) * censored
 
     def scores(self, output: ModelOutput) -> Tensor:
         """Probability to live beyond each bin, falling along the bins: (B, K). Higher = longer life."""
-        return torch.exp(_log_survival(output["logits"]))
+        return torch.exp(_log_survival(self._own(output)))
+
+    def _own(self, output: ModelOutput) -> Tensor:
+        """The task's logits (B, K), which come first; those of further heads follow."""
+        return output["logits"][:, : self.outputs]
 
 
 def _log_survival(logits: Tensor) -> Tensor:

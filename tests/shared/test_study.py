@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.cohort.genes import groups_digest
 from shared.errors import StudyError
+from shared.strategy_names import STRATEGIES
 from shared.study import Study, parse_study, read_study
 
 GROUPS = {"one": ["EGFR", "TP53"], "two": ["IDH1"]}
@@ -23,8 +24,9 @@ FULL: dict[str, Any] = {
         **{"ethics_reference": "e", "retention": "r"},
     },
     "task": {
-        **{"kind": "classification", "column": "grade", "classes": ["G2", "G3"]},
-        **{"groups": {"II": "G2"}, "ordered": True, "priors": [0.25, 0.75]},
+        **{"kind": "classification", "column": "grade", "classes": ["G2", "G3", "G4"]},
+        **{"groups": {"II": "G2"}, "ordered": True, "priors": [0.25, 0.5, 0.25]},
+        **{"left_out": ["G1"], "class_weights": [1, 2, 3], "logit_adjustment": 1},
     },
     "model": {"architecture": "linear", "scale": "block"},
     "modalities": {
@@ -47,11 +49,15 @@ OTHER: dict[str, Any] = {
     "governance.ethics_reference": "x",
     "governance.retention": "x",
     "task.column": "x",
-    "task.classes": ["G3", "G2"],
+    "task.classes": ["G3", "G2", "G4"],
     "task.groups.II": "G3",
     "task.ordered": False,
-    "task.priors": [0.5, 0.5],
-    "model.architecture": "abmil",
+    "task.priors": [0.5, 0.25, 0.25],
+    "task.left_out": ["G0"],
+    "task.class_weights": [3, 2, 1],
+    "task.logit_adjustment": 0.5,
+    "heads": [{"name": "death", "task": {"kind": "survival"}}],
+    "model.architecture": "s1_crossattn",
     "model.options.scale": "none",
     "model.options.zero_init": False,
     "model.options.risk_score": True,
@@ -247,21 +253,82 @@ def test_the_width_of_a_feature_follows_from_the_encoder(encoder: str, width: in
     assert len({study.digest for study in studies}) == 1
 
 
-@pytest.mark.parametrize(
-    ("task", "outputs"),
-    [
-        ({"kind": "classification", "column": "g", "classes": ["a", "b"]}, 1),
-        ({"kind": "classification", "column": "g", "classes": ["a", "b", "c"]}, 3),
-        ({"kind": "survival"}, 4),
-    ],
-)
-def test_the_width_of_the_head_follows_from_the_task(task: dict[str, Any], outputs: int) -> None:
-    assert parse_study({**SMALL, "task": task}).outputs == outputs
-
-
 def test_modalities_come_in_the_fixed_order() -> None:
     study = parse_study(shuffled(FULL, random.Random(1)))
     assert study.modalities.names == ("slides", "expression", "blood", "imaging", "clinical")
+
+
+def test_later_fields_at_their_defaults_leave_the_digest_alone() -> None:
+    written = {"left_out": [], "class_weights": [], "logit_adjustment": 0.0}
+    content = {**SMALL, "task": {**SMALL["task"], **written}, "heads": []}
+    assert parse_study(content).digest == parse_study(SMALL).digest
+    survival: dict[str, Any] = {**SMALL, "task": {"kind": "survival"}}
+    default = {**survival, "task": {"kind": "survival", "censored_discount": 0.5}}
+    other = {**survival, "task": {"kind": "survival", "censored_discount": 0.0}}
+    assert parse_study(survival).digest == parse_study(default).digest != parse_study(other).digest
+
+
+MIXED: dict[str, Any] = {
+    "schema": 1,
+    "name": "mixed",
+    "seed": "0",
+    "task": {"kind": "survival", "time_edges": [24, 12], "time": "os"},
+    "heads": [{"name": "one", "task": {"kind": "classification", "column": "c", "classes": ["a"]}}],
+    "model": {"architecture": "abmil", "dimm": 3},
+    "modalities": {"slides": {"encoder": "resnet50", "dim": 1280}, "expression": {}},
+    "federation": {"strategy": "fedprox", "strategy_options": {"mu": 1}},
+    "training": {"learning_rte": 0.1},
+}
+"""One fault of every kind: none may hide another, though pydantic stops at a section that has one."""
+
+
+def test_faults_of_different_kinds_are_listed_at_once() -> None:
+    assert sorted(fault.split(",")[0] for fault in refused(MIXED)) == [
+        "federation: expected a strategy option of fedprox",
+        "heads.0.task: expected at least two classes",
+        "modalities.slides: expected dim 2048",
+        "model: expected an option of abmil",
+        "model: expected modalities that abmil takes (slides)",
+        "seed: expected a valid integer",
+        "task.time: expected a known key",
+        "task: expected time_edges that rise from above 0",
+        "training.learning_rte: expected a known key",
+    ]
+
+
+def test_a_fault_elsewhere_does_not_hide_what_the_model_needs() -> None:
+    content = {**SMALL, "seed": "0", "model": {"architecture": "abmil"}}
+    assert [fault.split(" (")[0] for fault in refused(content)] == [
+        'seed: expected a valid integer, got "0"; correct the value',
+        "model: expected modalities that abmil takes",
+        "model: expected the modalities that abmil needs",
+    ]
+
+
+def test_a_fault_elsewhere_does_not_hide_what_the_strategy_needs() -> None:
+    strategy = {"federation": {"strategy": "scaffold"}, "training": {"optimizer": "adamw"}}
+    whole = refused({**SMALL, **strategy})
+    assert len(whole) == 1
+    assert refused({**SMALL, "seed": "0", **strategy})[1:] == whole
+
+
+@pytest.mark.parametrize("seed", [0, "0"])
+def test_a_detection_study_refuses_what_it_cannot_do(seed: object) -> None:
+    content = {
+        **{"schema": 1, "name": "lesions", "task": {"kind": "detection"}, "model": {"architecture": "yolo"}},
+        "modalities": {"imaging": {}},
+    }
+    assert parse_study({**content, "training": {"modality_dropout": 0}}).split.protocol == "holdout"
+    wrong = {"training": {"modality_dropout": 0.5}, "split": {"protocol": "leave-one-site-out"}}
+    assert [fault for fault in refused({**content, **wrong, "seed": seed}) if not fault.startswith("seed")] == [
+        "training.modality_dropout: expected none, since a detection study has one modality, got 0.5; remove it",
+        "split.protocol: expected \"holdout\" for a detection study, got 'leave-one-site-out'; correct it",
+    ]
+
+
+def test_a_misspelt_modality_is_no_missing_one() -> None:
+    content = {**SMALL, "model": {"architecture": "abmil"}, "modalities": {"slide": {}}}
+    assert refused(content) == ["modalities.slide: expected a known key, got an unknown one; write 'slides'"]
 
 
 def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
@@ -275,7 +342,7 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
         "modle: expected a known key, got an unknown one; write 'model'",
         'seed: expected a valid integer, got "0"; correct the value',
         "split.fold: expected greater than or equal to 0, got -1; correct the value",
-        "task.kind: expected one of 'classification', 'survival', got \"clasification\"; choose one",
+        "task.kind: expected one of 'classification', 'survival', 'detection', got \"clasification\"; choose one",
         "training.learning_rate: expected a finite number, got NaN; correct the value",
         "training.rounds: expected greater than or equal to 1, got 0; correct the value",
     ]
@@ -284,37 +351,6 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "value", "fault"),
     [
-        ("task", {"column": "g"}, "task.kind: expected one of 'classification', 'survival', got nothing; choose one"),
-        (
-            "task",
-            {"kind": "classification", "column": "g", "clases": []},
-            "task.clases: expected a known key, got an unknown one; write 'classes'",
-        ),
-        (
-            "task",
-            {"kind": "classification", "column": "g", "classes": ["a", "a"]},
-            "task: expected distinct classes, got ['a', 'a']; remove the repeated one",
-        ),
-        (
-            "task",
-            {"kind": "classification", "column": "g", "classes": ["a"]},
-            "task: expected at least two classes, got ['a']; add the others",
-        ),
-        (
-            "task",
-            {"kind": "classification", "column": "g", "classes": ["a", "b"], "groups": {"x": "c"}},
-            "task: expected groups that lead to a class, got ['c']; add them to classes",
-        ),
-        (
-            "task",
-            {"kind": "classification", "column": "g", "classes": ["a", "b"], "priors": [0.5, 0.6]},
-            "task: expected one prior a class, adding up to 1, got [0.5, 0.6]; correct priors",
-        ),
-        (
-            "task",
-            {"kind": "survival", "time_edges": [12, 6]},
-            "task: expected time_edges that rise from above 0, got [12.0, 6.0]; sort them",
-        ),
         ("modalities", {}, "modalities: expected at least one modality, got none; add e.g. [modalities.slides]"),
         (
             "modalities",
@@ -346,7 +382,7 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
         (
             "federation",
             {"strategy": "fedavgg"},
-            "federation.strategy: expected one of fedavg, fedprox, fedadam, got 'fedavgg'; choose one of them",
+            f"federation.strategy: expected one of {', '.join(STRATEGIES)}, got 'fedavgg'; choose one of them",
         ),
         (
             "federation",
@@ -375,6 +411,27 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
 )
 def test_each_fault_says_where_what_and_what_to_write(section: str, value: Any, fault: str) -> None:
     assert refused({**SMALL, section: value}) == [fault]
+
+
+READ_LOOSELY = (
+    *("task", "task.kind", "heads", "heads.0", "heads.0.task", "heads.0.task.kind", "model", "model.architecture"),
+    *("modalities", "modalities.imaging", "modalities.slides", "modalities.slides.max_patches"),
+    *("federation", "federation.strategy", "training", "training.optimizer"),
+)
+"""What is looked at again though some part of the study is wrong."""
+
+
+@pytest.mark.parametrize("path", READ_LOOSELY)
+@pytest.mark.parametrize("value", [["umeml"], {"umeml": 1}, -3], ids=["list", "table", "number"])
+def test_a_value_of_a_wrong_type_is_a_fault_wherever_it_stands(path: str, value: Any) -> None:
+    heads = [{"name": "death", "task": {"kind": "survival"}}]
+    content = json.loads(json.dumps({**FULL, "training": {}, "heads": heads}))
+    *parents, last = path.split(".")
+    part: Any = content
+    for parent in parents:
+        part = part[int(parent) if parent.isdigit() else parent]
+    part[int(last) if last.isdigit() else last] = value
+    assert any(fault.startswith(path.split(".")[0]) for fault in refused(content))
 
 
 @pytest.mark.parametrize("path", ["training.learning_rate", "modalities.expression.clip", "federation.deadline_s"])

@@ -31,6 +31,15 @@ def _again(study: Study) -> Study:
     return parse_study(tomllib.loads(study_toml(study)))
 
 
+def test_heads_read_back(make_study: Callable[..., Study]) -> None:
+    sex = "{name='sex', task={kind='classification', column='sex', classes=['f', 'm'], groups={w='f'}}}"
+    study = make_study(f"heads=[{{name='death', weight=0.5, task={{kind='survival'}}}}, {sex}]")
+    assert [head.name for head in study.heads] == ["death", "sex"]
+    assert '[[heads]]\nname = "death"' in study_toml(study)
+    assert _again(study) == study
+    assert _again(study).digest == study.digest
+
+
 def test_the_demo_study_reads_back(make_study: Callable[..., Study]) -> None:
     study = make_study("training.learning_rate=1e-7", "federation.strategy=fedprox",
                        "federation.strategy_options.proximal_mu=0.01", "modalities.blood.route=numeric")  # fmt: skip

@@ -1,10 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from shared.metrics import Scored, bootstrap_weights, measure, metric_names, reasons
+from shared.metrics import Scored, Statistics, bootstrap_weights, measure, metric_names, reasons
 
 Make = Callable[..., Scored]
 
@@ -26,6 +27,63 @@ def test_numbers_by_hand() -> None:
     assert found["brier"] == pytest.approx([(0.01 + 0.36 + 0.36 + 0.01) / 4])
     # four bins of one patient each: tops .9 right, .6 wrong, .6 wrong (one bin), .9 right
     assert found["ece"] == pytest.approx([(0.2 + 1.2) / 4])
+
+
+def grades(y: list[int], called: list[int]) -> Scored:
+    """Patients of three grades, each sure of the grade it is given."""
+    zeros = np.zeros(len(y), dtype=np.int64)
+    return Scored(
+        "classification", np.eye(3)[called], np.array(y), zeros * 1.0, zeros, np.array(["A"] * len(y)), ordered=True
+    )
+
+
+def kappa(scored: Scored, weights: np.ndarray | None = None) -> np.ndarray:
+    return measure(scored, weights)["quadratic_kappa"]
+
+
+def test_quadratic_kappa_by_hand() -> None:
+    # seen: one miss by 2, weight 4, of 4 patients; chance: truth 2/1/1 against calls 1/1/2: (0 1 4) weights give
+    # 2 x (1 x 0 + 1 x 1 + 2 x 4) + 1 x (1 + 0 + 2) + 1 x (4 + 1 + 0) = 26, over 4 patients
+    assert kappa(grades([0, 0, 1, 2], [0, 2, 1, 2])) == pytest.approx([1 - 4 / (26 / 4)])
+    assert kappa(grades([0, 1, 2], [0, 1, 2])) == [1.0]
+    assert kappa(grades([0, 2], [2, 0])) == [-1.0]
+
+
+def test_quadratic_kappa_punishes_two_grades_more_than_one() -> None:
+    assert kappa(grades([0, 1, 2, 0], [0, 1, 2, 1])) > kappa(grades([0, 1, 2, 0], [0, 1, 2, 2]))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_quadratic_kappa_as_scikit_learn_and_from_counts(classes: Make, count: int) -> None:
+    scored = replace(classes(90, count, seed=count), ordered=True)
+    expected = sk.cohen_kappa_score(scored.y, scored.scores.argmax(axis=1), weights="quadratic")
+    assert kappa(scored) == pytest.approx([expected])
+    halves = [Statistics.of(scored.take(rows)) for rows in (range(40), range(40, 90))]
+    assert Statistics.merge(*halves).result(ordered=True)["quadratic_kappa"] == kappa(scored)[0]
+
+
+def test_quadratic_kappa_of_weighted_patients_is_that_of_repeated_ones(classes: Make) -> None:
+    scored = replace(classes(30, 3), ordered=True)
+    weights = bootstrap_weights(30, draws=5)
+    repeated = [kappa(scored.take(np.repeat(np.arange(30), row.astype(int))))[0] for row in weights]
+    assert kappa(scored, weights) == pytest.approx(repeated)
+
+
+def test_quadratic_kappa_is_for_grades_only_and_null_for_one_grade(classes: Make) -> None:
+    plain = classes(30, 3)
+    assert "quadratic_kappa" not in measure(plain)
+    assert "quadratic_kappa" not in Statistics.of(plain).result()
+    same = grades([1, 1], [1, 1])
+    assert np.isnan(kappa(same)).all()
+    assert reasons(same)["quadratic_kappa"] == "one class"
+    assert Statistics.of(same).result(ordered=True)["quadratic_kappa"] is None
+
+
+def test_grades_and_plain_classes_are_not_put_together(classes: Make) -> None:
+    plain = classes(10, 3)
+    with pytest.raises(ValueError, match="expected parts of one task, got 2 tasks"):
+        Scored.concat([plain, replace(plain, ordered=True)])
+    assert Scored.concat([replace(plain, ordered=True)] * 2).ordered
 
 
 def test_equal_scores_count_half() -> None:

@@ -105,6 +105,16 @@ def test_a_malformed_record_is_refused(classes: Make) -> None:
         Statistics.from_record({**record, "n": [-1]})
 
 
+def test_counts_that_no_hospital_has_are_refused(classes: Make, survivors: Make) -> None:
+    two = Statistics.of(classes(20, 2)).to_record()
+    with pytest.raises(WorkFailed, match=r"at most 1e\+12 in confusion, got a larger one; drop this reply"):
+        Statistics.from_record({**two, "confusion": [2**62, 0, 0, 2**62]})
+    dead = Statistics.of(survivors(20)).to_record()
+    for record, name in ((two, "n"), (two, "confusion"), (two, "negatives"), (dead, "n"), (dead, "censored")):
+        with pytest.raises(WorkFailed, match="expected every patient once in each table of counts"):
+            Statistics.from_record({**record, name: [record[name][0] + 1, *record[name][1:]]})
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
 def test_bins_keep_the_order_of_probabilities(probabilities: list[float]) -> None:
     ordered = np.sort(np.array(probabilities))

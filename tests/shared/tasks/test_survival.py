@@ -97,6 +97,13 @@ def test_log_space_equals_the_product_form(logits, y, cens):
     torch.testing.assert_close(TASK.scores(output), survival)
 
 
+@pytest.mark.parametrize("discount", [0.0, 0.25])
+def test_the_discount_is_the_share_of_a_censored_patients_likelihood_left_out(discount, batch_of, output_of):
+    task = Survival(SurvivalTask(kind="survival", censored_discount=discount))
+    loss = task.loss(output_of(torch.zeros(2, 4)), batch_of([3, 3], [1.0, 0.0]))
+    torch.testing.assert_close(loss, torch.tensor([(1 - discount) * 4 * math.log(2), 4 * math.log(2)]))
+
+
 def test_extreme_logits_give_a_finite_loss_and_slope(batch_of, output_of):
     logits = torch.tensor([[200.0] * 4, [-200.0] * 4]).requires_grad_()
     loss = TASK.loss(output_of(logits), batch_of([3, 0], [0.0, 0.0]))
