@@ -15,13 +15,15 @@ import torch
 from PIL import Image
 
 from client.prepare.imaging.crop import inside, shrunk
-from client.prepare.imaging.detector import TrainingPlan, fit_detector, read_weights
-from client.prepare.imaging.detector_file import ARCHITECTURE, DetectorCard, Quality, write_detector
+from client.prepare.imaging.detector import read_weights
+from client.prepare.imaging.detector_file import DetectorCard, Quality, write_detector
 from client.prepare.imaging.pictures import read_picture
 from client.prepare.lock import detector_lock
 from client.prepare.report import PrepareReport
 from shared.cohort.imaging_sheet import ListedImage, read_imaging, unlisted_images
 from shared.cohort.tables import read_exclusions
+from shared.detection.networks import ARCHITECTURE, LARGEST, SMALLEST
+from shared.detection.training import TrainingPlan, fit_detector
 from shared.errors import BadInput, CohortError, ImageError, WorkFailed
 from shared.site import Site
 
@@ -32,7 +34,6 @@ FEWEST = 10
 JUDGES = 0.2
 """Share of the patients that only judge."""
 CLASSES = ("lesion",)
-SMALLEST, LARGEST = 64, 1280
 
 Progress = Callable[[str, int, int], None]
 
@@ -127,6 +128,7 @@ def _train(
         report.write(site.state / "detector-report.csv")
     card = _card(plan, examples, scores, start_name)
     write_detector(folder, card, trained)
+    assert card.quality is not None
     return TrainedDetector(folder, card.quality, report)
 
 

@@ -1,7 +1,6 @@
 """Detectors that other people made: .pt files of ultralytics. Our own are tested with train-detector."""
 
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from shared.digests import sha256_file
 from shared.errors import BadInput, SiteFileError
 from tests.client.prepare.imaging.test_detector_file import CARD_OF_TWO, TENSORS
 
-REPOSITORY = Path(__file__).parents[4]
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
 
 
@@ -39,20 +37,8 @@ def network(kind: str, description: str) -> torch.nn.Module:
     return model
 
 
-def test_one_module_alone_imports_ultralytics():
-    sources = [path for folder in ("client", "server", "shared", "simulations") for path in Path(folder).rglob("*.py")]
-    assert len(sources) > 100
-    naming = {
-        path.as_posix()
-        for path in sources
-        for line in path.read_text().splitlines()
-        if "ultralytics" in line and ("import_module" in line or line.split()[0] in ("import", "from"))
-    }
-    assert naming == {"client/prepare/imaging/detector.py"}
-
-
 def test_without_the_package_the_extra_is_named(make_site, tmp_path, monkeypatch):
-    monkeypatch.setattr("client.prepare.imaging.detector.find_spec", lambda name: None)
+    monkeypatch.setattr("shared.detection.contained.find_spec", lambda name: None)
     write_detector(tmp_path / "state/detector", CARD_OF_TWO, TENSORS)
     with pytest.raises(BadInput, match=r"expected the package ultralytics .*, got none; install mmfed\[imaging\]"):
         open_detector(make_site({}, '[imaging]\ndetector = "state/detector"\n'))
