@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from client.approvals import approvals_file
+from client.detection.session import DetectionSession
+from client.device import device_of
 from client.gate import admit
 from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import SitePatients, load_patients
@@ -19,17 +22,17 @@ from shared.cohort.store import FeatureStore
 from shared.cohort.tables import read_exclusions
 from shared.errors import Refused
 from shared.site import Site, read_site
-from shared.study import Study, parse_study
+from shared.study import DetectionTask, Study, parse_study
 from shared.weights import new_model
 
-__all__ = ["Session", "admitted_session", "warm_model"]
+__all__ = ["Session", "admitted_session", "forget_sessions", "warm_model"]
 
 
 class Session:
     """One site, ready to train one study.
 
     A modality with fewer than `min_patients` training patients is not held: it counts as absent at this site, and
-    its branch is neither trained nor sent.
+    its branch is neither trained nor sent. A further head that knows fewer learns nothing here.
 
     Raises
     ------
@@ -51,22 +54,20 @@ class Session:
                 f"expected at least {least} training patients, got {len(train)}; this site cannot take part",
             )
         self.held = tuple(name for name in study.modalities.names if train.count(name) >= least)
+        self.unlearnt = np.flatnonzero((train.further_y >= 0).sum(axis=0) < least)  # places of further heads
         self.counts: Mapping[str, int] = {**{name: train.count(name) for name in self.held}, "fusion": len(train)}
         self._ready: tuple[bytes, Patients, Patients] | None = None
 
     @cached_property
     def device(self) -> torch.device:
         """Where this site computes."""
-        name = self.site.compute.device
-        if name == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(name)
+        return device_of(self.site)
 
     def patients(self, statistics: GeneStatistics | None) -> tuple[Patients, Patients]:
         """Training and test patients as the model takes them; kept while the statistics stay the same."""
         name = b"" if statistics is None else statistics.table.tobytes()
         if self._ready is None or self._ready[0] != name:
-            every = self.data.normalised(self.study, statistics).only(self.held)
+            every = self.data.normalised(self.study, statistics).only(self.held).without_heads(self.unlearnt)
             self._ready = (name, every.take(~self.data.test), every.take(self.data.test))
         return self._ready[1], self._ready[2]
 
@@ -78,10 +79,11 @@ class Admitted:
     study: Study
 
 
-def admitted_session(site_file: Path, study: str, digest: str, digest_in_message: str) -> Session:
+def admitted_session(site_file: Path, study: str, digest: str, digest_in_message: str) -> Session | DetectionSession:
     """Pass the gate, then open the session.
 
-    Both are remembered while the site file, the approvals, exclude.csv and the feature store stay as they are.
+    Both are remembered while the site file, the approvals, exclude.csv and the feature store (or imaging.csv, for a
+    detection study) stay as they are.
 
     Parameters
     ----------
@@ -93,8 +95,14 @@ def admitted_session(site_file: Path, study: str, digest: str, digest_in_message
     site = _site(site_file, _changed(site_file))
     approvals = _changed(approvals_file(site))
     parsed = _admitted(site_file, _changed(site_file), approvals, study, digest, digest_in_message)
-    store = _changed(_store(site_file, study, parsed) / "manifest.json")
+    detects = isinstance(parsed.study.task, DetectionTask)
+    store = _changed(site.data / "imaging.csv" if detects else _store(site_file, study, parsed) / "manifest.json")
     return _session(site_file, study, parsed, (_changed(site_file), _changed(site.data / "exclude.csv"), store))
+
+
+def forget_sessions() -> None:
+    """Let go of what the sessions of this process hold in memory; the next order opens its session again."""
+    _session.cache_clear()
 
 
 def _changed(path: Path) -> int:
@@ -118,7 +126,9 @@ def _store(site_file: Path, _study: str, admitted: Admitted) -> Path:
 
 
 @lru_cache(maxsize=64)
-def _session(site_file: Path, _study: str, admitted: Admitted, _at: tuple[int, ...]) -> Session:
+def _session(site_file: Path, _study: str, admitted: Admitted, _at: tuple[int, ...]) -> Session | DetectionSession:
+    if isinstance(admitted.study.task, DetectionTask):
+        return DetectionSession(read_site(site_file), admitted.study)
     return Session(read_site(site_file), admitted.study)
 
 

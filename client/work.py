@@ -1,8 +1,13 @@
 """What a site does for one order: greet, train, or evaluate; one function each, which another process can take over."""
 
+from pathlib import Path
+
 import numpy as np
 
 from client.evaluation import predict, score_patients
+from client.local_layers import keep_own, take_up_own
+from client.local_state import own_folder
+from client.scaffold import Control
 from client.session import Session, warm_model
 from client.training import train_round
 from shared import __version__
@@ -36,14 +41,23 @@ def greet(session: Session) -> HandshakeReply:
     )
 
 
-def train_model(session: Session, order: Order) -> TrainReply:
-    """One round: score the received model on own test patients, then train it on own training patients."""
+def train_model(session: Session, order: Order, own: Path | None = None) -> TrainReply:
+    """One round: score the received model on own test patients, then train it on own training patients.
+
+    Parameters
+    ----------
+    own
+        Folder of what this site keeps from round to round; None = its state folder.
+    """
     study, site = session.study, session.site
+    strategy, folder = study.federation.strategy, own or own_folder(site, order.digest)
     train, test = session.patients(_statistics(order))
     model = warm_model(session.study_json, session.device)
     load_arrays(model, order.arrays)
+    take_up_own(model, folder, order.round, strategy)
     evaluation = _evaluate(session, test)
-    prox = study.federation.strategy_options.get("proximal_mu", 0.0) if study.federation.strategy == "fedprox" else 0.0
+    control = Control.of(folder, order) if order.control else None
+    prox = study.federation.strategy_options.get("proximal_mu", 0.0) if strategy == "fedprox" else 0.0
     result = train_round(
         model,
         trainable(model, session.held),
@@ -52,22 +66,30 @@ def train_model(session: Session, order: Order) -> TrainReply:
         learning_rate=order.learning_rate,
         seed=derive_seed(order.digest, site.id, order.round),
         proximal_mu=prox,
+        correction=control.correction() if control else None,
+        precision=site.compute.precision if session.device.type == "cuda" else "fp32",
     )
+    keep_own(model, folder, order.round, strategy, session.held)
+    arrays = take_arrays(model, session.held)
     return TrainReply(
         site=site.id,
         round=order.round,
-        arrays=take_arrays(model, session.held),
+        arrays=arrays,
         patients=session.counts,
         steps=result.steps,
         loss_sum=result.loss_sum,
         evaluation=evaluation,
+        control=control.change(arrays, result.steps) if control else {},
     )
 
 
-def evaluate_model(session: Session, order: Order) -> EvaluateReply:
-    """Score the final model on own test patients."""
+def evaluate_model(session: Session, order: Order, own: Path | None = None) -> EvaluateReply:
+    """Score the final model, with the layers this site keeps its own of, on own test patients."""
     _, test = session.patients(_statistics(order))
-    load_arrays(warm_model(session.study_json, session.device), order.arrays)
+    model = warm_model(session.study_json, session.device)
+    load_arrays(model, order.arrays)
+    folder = own or own_folder(session.site, order.digest)
+    take_up_own(model, folder, session.study.training.rounds + 1, session.study.federation.strategy)
     return EvaluateReply(site=session.site.id, evaluation=_evaluate(session, test))
 
 

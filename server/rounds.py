@@ -18,7 +18,8 @@ from server.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from server.exchange import Wave, exchange, online_sites
 from server.handshake import Members, parse_greeting
 from server.strategies.per_branch import PerBranch, branch_weights
-from server.updates import Updates, check_evaluation, check_update, parse_evaluation
+from server.strategies.scaffold import ControlVariate
+from server.updates import Updates, check_control, check_evaluation, check_update, parse_evaluation
 from shared.digests import sha256_bytes
 from shared.errors import QuorumError
 from shared.messages import CODES, EvaluateReply, HandshakeReply, Order, TrainReply, branch_of
@@ -204,31 +205,44 @@ class _Loop:
         self.members.refused |= {site: why for site, why in wave.missing.items() if why in CODES}
         self.silent = {site: why for site, why in wave.missing.items() if why not in CODES}
 
-    def _orders(self, nodes: Mapping[str, int], **fields: Any) -> dict[str, Order]:
+    def _orders(
+        self, nodes: Mapping[str, int], control: ControlVariate | None = None, **fields: Any
+    ) -> dict[str, Order]:
         """One order a site: the arrays of the branches it holds. Sites that hold the same share one order."""
         statistics = self.state.gene_statistics
         sha = "" if statistics is None else sha256_bytes(np.ascontiguousarray(statistics).tobytes())
-        made: dict[frozenset[str], Order] = {}
+        made: dict[tuple[frozenset[str], int], Order] = {}
+        chosen: dict[str, Order] = {}
         for site in nodes:
-            held = self.members.held(site)
-            if held not in made:
+            held, taken = self.members.held(site), control.taken.get(site, 0) if control else 0
+            if (held, taken) not in made:
                 arrays = {n: a for n, a in self.state.arrays.items() if branch_of(n) in held | {"fusion"}}
-                made[held] = Order(
-                    self.state.digest, arrays, gene_statistics=statistics, gene_stats_sha256=sha, **fields
+                made[held, taken] = Order(
+                    self.state.digest,
+                    arrays,
+                    gene_statistics=statistics,
+                    gene_stats_sha256=sha,
+                    control=control.of(self.state.arrays, held) if control else {},
+                    control_round=taken,
+                    **fields,
                 )
-        return {site: made[self.members.held(site)] for site in nodes}
+            chosen[site] = made[held, taken]
+        return chosen
 
     def _train_wave(self, round_: int, attempt: int, nodes: Mapping[str, int], updates: Updates) -> Wave[TrainReply]:
         def accept(site: str, message: Any) -> TrainReply:
             reply = check_update(TrainReply.read(message), site, round_, self.members.held(site), self.state.arrays)
+            check_control(reply, orders[site].control)
             check_evaluation(reply.evaluation, self.study.task)
             updates.add(reply)
-            return replace(reply, arrays={})
+            return replace(reply, arrays={}, control={})
 
+        rate = learning_rate(self.study, round_)
+        orders = self._orders(nodes, self.strategy.control, round=round_, attempt=attempt, learning_rate=rate)
         return exchange(
             self.grid,
             nodes,
-            self._orders(nodes, round=round_, attempt=attempt, learning_rate=learning_rate(self.study, round_)),
+            orders,
             MessageType.TRAIN,
             accept,
             deadline_s=self.study.federation.deadline_s,

@@ -20,7 +20,7 @@ from shared.metrics import Statistics
 from shared.study import ClassificationTask, Task
 from shared.weights import Arrays
 
-__all__ = ["Updates", "check_evaluation", "check_update", "parse_evaluation"]
+__all__ = ["Updates", "check_control", "check_evaluation", "check_update", "parse_evaluation"]
 
 MAX_GROWTH = 100.0  # an honest round never multiplies the model's norm by this
 MEMORY = 64 * 2**20  # bytes of updates kept in memory a round; the rest waits on disk
@@ -58,6 +58,7 @@ class Updates:
         self._turn = sorted(sites)  # sites that are still to be added to the running mean
         self._replies: dict[str, TrainReply] = {}
         self._held: dict[str, Mapping[str, NDArray[np.generic]]] = {}
+        self._controls: dict[str, Mapping[str, NDArray[np.generic]]] = {}
         self._bytes = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -66,6 +67,7 @@ class Updates:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self._held.clear()
+        self._controls.clear()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -74,22 +76,24 @@ class Updates:
 
     def add(self, reply: TrainReply) -> None:
         """Take in one accepted update; its arrays may change once this returns."""
-        self._replies[reply.site] = replace(reply, arrays={})
+        self._replies[reply.site] = replace(reply, arrays={}, control={})
+        if reply.control:
+            self._controls[reply.site] = self._kept(f"{reply.site}.control", reply.control)
         if self.running is not None and self._turn[:1] == [reply.site]:
             self.running.add(reply.patients, reply.arrays)
             del self._turn[0]
             return
-        size = sum(array.nbytes for array in reply.arrays.values())
+        self._held[reply.site] = self._kept(reply.site, reply.arrays)
+
+    def _kept(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> Mapping[str, NDArray[np.generic]]:
+        """A copy of `arrays`, in memory while there is room, else on disk under `name`."""
+        size = sum(array.nbytes for array in arrays.values())
         if self._bytes + size <= MEMORY:
             self._bytes += size
-            self._held[reply.site] = {name: array.copy() for name, array in reply.arrays.items()}
-        else:
-            self._held[reply.site] = self._on_disk(reply)
-
-    def _on_disk(self, reply: TrainReply) -> "Stored":
+            return {name: array.copy() for name, array in arrays.items()}
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="mmfed-round-")
-        return Stored(Path(self._folder.name) / reply.site, reply.arrays)
+        return Stored(Path(self._folder.name) / name, arrays)
 
     @property
     def replies(self) -> list[TrainReply]:
@@ -100,6 +104,11 @@ class Updates:
         """Reply and arrays of every update that was not added to the running mean yet, in site order."""
         for site in sorted(self._held):
             yield self._replies[site], self._held[site]
+
+    def controls(self) -> Iterator[tuple[TrainReply, Mapping[str, NDArray[np.generic]]]]:
+        """Reply and change of the control variate (SCAFFOLD) of every update, in site order."""
+        for site in sorted(self._controls):
+            yield self._replies[site], self._controls[site]
 
 
 def check_update(reply: TrainReply, site: str, round_: int, held: frozenset[str], current: Arrays) -> TrainReply:
@@ -135,6 +144,18 @@ def check_update(reply: TrainReply, site: str, round_: int, held: frozenset[str]
     if math.sqrt(squares) > MAX_GROWTH * (1.0 + math.sqrt(before)):
         raise Rejected(f"expected a norm of at most {MAX_GROWTH:g} times the model's, got {math.sqrt(squares):.3g}")
     return reply
+
+
+def check_control(reply: TrainReply, expected: Mapping[str, NDArray[np.generic]]) -> None:
+    """Rejected unless a change came for exactly the `expected` control variates, of their shapes and finite."""
+    if set(reply.control) != set(expected):
+        raise Rejected(f"expected {len(expected)} control variates, got {len(reply.control)} or others")
+    for name, array in reply.control.items():
+        now = expected[name]
+        if array.shape != now.shape or array.dtype != now.dtype:
+            raise Rejected(f"control of {name}: expected {now.dtype} {now.shape}, got {array.dtype} {array.shape}")
+        if not math.isfinite(_squares(array)):
+            raise Rejected("expected finite control variates, got NaN or infinity")
 
 
 def _squares(array: NDArray[Any]) -> float:

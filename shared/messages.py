@@ -16,6 +16,7 @@ __all__ = [
     "EvaluateReply",
     "HandshakeReply",
     "Malformed",
+    "OfferReply",
     "Order",
     "OtherSchema",
     "TrainReply",
@@ -40,6 +41,7 @@ CODES: dict[str, str] = {
     "NOT_PREPARED": "no finished feature store for this study's settings",
     "NO_PATIENTS": "no patient of this site can be used for the task",
     "TOO_FEW_PATIENTS": "fewer patients than the site's min_patients",
+    "MODEL_INVALID": "the model that was offered is damaged, too large, or not that of the study",
     "BUNDLE_REFUSED": "a bundle that is not the one mmfed ships",
     "CLIENT_FAILED": "the site failed; the reason stands in its own log",
 }
@@ -73,7 +75,7 @@ def bucket(count: int) -> str:
 
 @dataclass(frozen=True)
 class Order:
-    """What the coordinator sends: a handshake (no arrays), a round of training, or the closing evaluation."""
+    """What the coordinator sends: a handshake (no arrays), a round of training, the closing evaluation, an offer."""
 
     digest: str
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
@@ -83,6 +85,9 @@ class Order:
     attempt: int = 0
     learning_rate: float = 0.0
     echo_head: str = ""
+    control: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)  # SCAFFOLD's c
+    control_round: int = 0  # the round of this site whose change of c_i is part of c; 0 = none
+    files: Mapping[str, bytes] = field(default_factory=dict)  # a finished run that is offered: name -> content
 
     def content(self) -> RecordDict:
         """As a Flower record."""
@@ -98,6 +103,11 @@ class Order:
         content = RecordDict({"config": ConfigRecord(config)})  # type: ignore[arg-type]
         if self.arrays:
             content["arrays"] = to_record(self.arrays)
+        if self.control:
+            content["control"] = to_record(self.control)
+            content.config_records["config"]["control_round"] = self.control_round
+        if self.files:
+            content["files"] = to_record({name: np.frombuffer(file, np.uint8) for name, file in self.files.items()})
         if self.gene_statistics is not None:
             content["gene_statistics"] = to_record({"gene_statistics": self.gene_statistics})
         return content
@@ -109,6 +119,7 @@ class Order:
         if "digest" not in config:
             raise Malformed("no digest")
         statistics = message.content.array_records.get("gene_statistics")
+        files = _decoded(message.content.array_records.get("files", ArrayRecord()))
         return cls(
             digest=str(config["digest"]),
             arrays=_decoded(message.content.array_records.get("arrays", ArrayRecord())),
@@ -118,6 +129,9 @@ class Order:
             attempt=int(_number(config, "attempt")),
             learning_rate=_number(config, "learning_rate"),
             echo_head=str(config.get("echo_head", "")),
+            control=_decoded(message.content.array_records.get("control", ArrayRecord())),
+            control_round=int(_number(config, "control_round")) if "control_round" in config else 0,
+            files={name: file.tobytes() for name, file in files.items()},
         )
 
 
@@ -178,6 +192,7 @@ class TrainReply:
     evaluation: Mapping[str, Statistic]  # mergeable statistics of the model received; empty when withheld
     seconds: float = 0.0
     head: str = ""
+    control: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)  # the change of SCAFFOLD's c_i
 
     def content(self) -> RecordDict:
         """As a Flower record."""
@@ -185,13 +200,16 @@ class TrainReply:
         metrics |= {"steps": self.steps, "loss_sum": self.loss_sum}
         metrics |= {f"eval.{name}": value for name, value in self.evaluation.items()}
         config = {"schema": SCHEMA, "site": self.site, "round": self.round, "seconds": self.seconds, "head": self.head}
-        return RecordDict(
+        content = RecordDict(
             {
                 "arrays": to_record(self.arrays),
                 "metrics": MetricRecord(metrics),
                 "config": ConfigRecord(config),  # type: ignore[arg-type]
             }
         )
+        if self.control:
+            content["control"] = to_record(self.control)
+        return content
 
     @classmethod
     def read(cls, message: Message) -> "TrainReply":
@@ -211,6 +229,7 @@ class TrainReply:
             evaluation=_evaluation(metrics),
             seconds=_number(config, "seconds"),
             head=str(config.get("head", "")),
+            control=_decoded(message.content.array_records.get("control", ArrayRecord())),
         )
 
 
@@ -234,6 +253,22 @@ class EvaluateReply:
         config = _config(message)
         metrics = message.content.metric_records.get("metrics", MetricRecord())
         return cls(str(config.get("site", "")), _evaluation(metrics), str(config.get("head", "")))
+
+
+@dataclass(frozen=True)
+class OfferReply:
+    """One site has taken the finished model."""
+
+    site: str
+
+    def content(self) -> RecordDict:
+        """As a Flower record."""
+        return RecordDict({"config": ConfigRecord({"schema": SCHEMA, "site": self.site})})
+
+    @classmethod
+    def read(cls, message: Message) -> "OfferReply":
+        """Parse the reply at the coordinator."""
+        return cls(str(_config(message).get("site", "")))
 
 
 def _config(message: Message) -> Mapping[str, object]:

@@ -78,7 +78,8 @@ def write_site(
 def prepared_site(file: Path, study: Study) -> Site:
     """The site with a finished store for `study`, which it has approved."""
     site = read_site(file)
-    prepare(site, PrepareSettings.of(study))
+    if study.task.kind != "detection":
+        prepare(site, PrepareSettings.of(study))
     approve(site, study, person="test")
     return site
 

@@ -1,5 +1,6 @@
 """Local steps, held against the formulas by hand."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+import client.training
 from client.session import Session
 from client.training import train_round
 from shared.cohort.patients import Patients
+from shared.errors import WorkFailed
 from shared.site import read_site
 from shared.study import Study
 from shared.tasks import task_of
@@ -69,6 +72,57 @@ def test_the_proximal_term_is_mu_times_the_way_gone(patients: Patients) -> None:
         torch.testing.assert_close(
             dict(model.named_parameters())[name].detach(), expected.detach(), rtol=1e-4, atol=1e-6
         )
+
+
+def test_a_correction_is_added_to_every_gradient(patients: Patients) -> None:
+    study = full_batch()
+    correction = {name: torch.full_like(p, 0.5) for name, p in new_model(study).named_parameters()}
+    model, _ = train(study, patients, correction=correction)
+    expected = gradient(new_model(study), patients, study)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), -0.1 * (expected[name] + 0.5), rtol=1e-5, atol=1e-7)
+
+
+def test_batches_made_ahead_in_another_thread_give_the_same_bits(
+    patients: Patients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tiny_study(
+        model={"architecture": "s1_crossattn", "dim": 8, "heads": 2, "dropout": 0.5},
+        training={"batch_size": 5, "local_epochs": 2},
+    )
+    alone, _ = train(study, patients)
+    threads = set()
+    batch, one_by_one = Patients.batch, client.training._batches
+
+    def watched(self: Patients, *args: Any, **options: Any) -> Any:
+        threads.add(threading.current_thread())
+        return batch(self, *args, **options)
+
+    monkeypatch.setattr(Patients, "batch", watched)
+    monkeypatch.setattr(client.training, "_batches", lambda *args: client.training._ahead(one_by_one(*args)))
+    ahead, result = train(study, patients)
+    assert result.steps == 6
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+    for one, other in zip(alone.parameters(), ahead.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_half_precision_is_close_and_leaves_parameters_as_they_are(patients: Patients) -> None:
+    study = tiny_study(model={"architecture": "s1_crossattn", "dim": 8, "heads": 2})
+    (full, exact), (half, near) = (train(study, patients, precision=name) for name in ("fp32", "bf16"))
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    assert near.loss_sum == pytest.approx(exact.loss_sum, rel=0.01)
+    assert near.loss_sum != exact.loss_sum
+    auto, _ = train(study, patients)  # fp32 on a CPU
+    assert all(torch.equal(a, b) for a, b in zip(full.parameters(), auto.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_fails_the_round_and_names_nobody(patients: Patients) -> None:
+    wrong = replace(patients, clinical=np.where(np.arange(len(patients))[:, None] == 3, np.inf, patients.clinical))
+    with pytest.raises(WorkFailed, match="^expected a finite loss, got nan within 2 steps; lower") as caught:
+        train(tiny_study(), wrong)
+    assert not any(case in str(caught.value) for case in patients.case_id)
 
 
 def test_steps_and_epochs(patients: Patients) -> None:

@@ -7,15 +7,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from flwr.app import Array, ConfigRecord, Error, Message, MetricRecord
 from flwr.proto.node_pb2 import NodeInfo
+from safetensors.numpy import load
 
 import client.app
 import server.rounds
+from client.evaluation import predict, score_patients
+from client.local_state import own_folder, read_local, read_round
+from client.session import Session
 from client.work import train_model
+from server.checkpoint import read_checkpoint
 from server.rounds import ATTEMPTS, learning_rate
+from server.strategies.scaffold import ControlVariate
 from shared.arrays import LiveArray
+from shared.cohort.normalise import GeneStatistics
+from shared.cohort.patients import Patients
 from shared.errors import QuorumError
+from shared.messages import branch_of
+from shared.metrics import Statistics
+from shared.site import read_site
+from shared.tasks import task_of
+from shared.weights import Arrays, load_arrays, new_model
 from tests.federation import Run, WatchedGrid, disturbed, run, tiny_study, write_site
 
 Sites = dict[str, Path]
@@ -25,6 +39,16 @@ S1 = tiny_study(
 )
 ADAM = tiny_study(federation={"strategy": "fedadam", "strategy_options": {"eta": 0.01}})
 PROX = tiny_study(federation={"strategy": "fedprox", "strategy_options": {"proximal_mu": 1.0}})
+SGD = {"optimizer": "sgd", "learning_rate": 0.05, "local_epochs": 2}
+SCAFFOLD = tiny_study(federation={"strategy": "scaffold"}, training=SGD)
+AVGM = tiny_study(federation={"strategy": "fedavgm"})
+FEDBN = tiny_study(
+    model={"architecture": "s1_crossattn", "dim": 8, "heads": 2},
+    training={"learning_rate": 0.005},
+    federation={"strategy": "fedbn"},
+)
+STRATEGIES = {"fedavg": STUDY, "s1": S1, "fedadam": ADAM, "fedprox": PROX, "fedavgm": AVGM, "scaffold": SCAFFOLD}
+STRATEGIES["fedbn"] = FEDBN
 
 
 def in_round(round_: int, *, sites: str = "B", message_type: str = "train", times: int = 10**9) -> Callable[..., bool]:
@@ -126,10 +150,10 @@ def test_a_bad_reply_is_dropped_with_the_reason_and_the_round_goes_on(
 def test_a_site_that_raises_is_dropped_by_its_code(
     sites: Sites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(session: Any, order: Any) -> Any:
+    def broken(session: Any, order: Any, own: Any) -> Any:
         if (session.site.id, order.round) == ("B", 2):
             raise RuntimeError("PATIENT-B-003 has no grade")
-        return train_model(session, order)
+        return train_model(session, order, own)
 
     monkeypatch.setattr(client.app, "train_model", broken)
     done = run(STUDY, sites, tmp_path)
@@ -179,6 +203,7 @@ def test_a_site_that_differs_is_refused_before_any_training(
     assert {sent[0] for sent in done.grid.sent if sent[1] != "query.handshake"} == {"A", "C"}  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_sites_with_different_encoders_do_not_train_together(sites: Sites, tmp_path: Path) -> None:
     shas = {"A": "1" * 64, "B": "2" * 64, "C": "1" * 64}
 
@@ -216,15 +241,25 @@ def test_a_run_is_rounds_and_two_waves(undisturbed: Run) -> None:
     assert [site for site, kind, round_ in sent if (kind, round_) == ("train", 2)] == ["A", "B", "C"]
 
 
-@pytest.mark.parametrize("study", [STUDY, S1, ADAM, PROX], ids=["fedavg", "s1", "fedadam", "fedprox"])
-def test_twice_in_reverse_order_and_killed_give_the_same_bits(
+@pytest.mark.parametrize("study", [STUDY, pytest.param(S1, marks=pytest.mark.slow)], ids=["fedavg", "s1"])
+def test_twice_and_in_reverse_order_give_the_same_bits(
     sites: Sites, tmp_path: Path, study: Any, undisturbed: Run
 ) -> None:
     first = undisturbed if study is STUDY else run(study, sites, tmp_path / "first")
-    assert run(study, sites, tmp_path / "second").model == first.model
     backwards = run(study, dict(reversed(sites.items())), tmp_path / "backwards")
     assert backwards.model == first.model
     assert list(backwards.grid.names.values()) == ["C", "B", "A"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        pytest.param(s, id=name, marks=[pytest.mark.slow] * (name not in ("fedavg", "scaffold")))
+        for name, s in STRATEGIES.items()
+    ],
+)
+def test_killed_and_resumed_gives_the_same_bits(sites: Sites, tmp_path: Path, study: Any, undisturbed: Run) -> None:
+    first = undisturbed if study is STUDY else run(study, sites, tmp_path / "first")
 
     def kill(site: str, reply: Message) -> Message:
         if site == "B" and int(reply.metadata.group_id) == 3:
@@ -247,11 +282,97 @@ def test_twice_in_reverse_order_and_killed_give_the_same_bits(
 
 
 def test_the_strategies_differ_and_learn(sites: Sites, tmp_path: Path, undisturbed: Run) -> None:
-    """What the test above compares would be equal if nothing were trained, or if the strategy were ignored."""
-    models = [run(study, sites, tmp_path / study.digest[:6]).model for study in (ADAM, PROX)]
-    assert len({*models, undisturbed.model}) == 3
+    """What the tests above compare would be equal if nothing were trained, or if the strategy were ignored."""
+    others = (ADAM, PROX, SCAFFOLD, tiny_study(training=SGD))
+    models = [run(study, sites, tmp_path / study.digest[:6]).model for study in others]
+    assert len({*models, undisturbed.model}) == 5
     losses = [record["sites"]["A"]["loss"] for record in undisturbed.rounds]
     assert losses[-1] < losses[0] - 0.1
+
+
+def test_the_closing_wave_scores_the_layers_a_site_keeps_its_own_of(sites: Sites, tmp_path: Path) -> None:
+    done = run(FEDBN, sites, tmp_path)
+    table = load((done.folder / "gene_stats.safetensors").read_bytes())["gene_statistics"]
+    gaps = []
+    for name, file in sites.items():
+        session, own = Session(read_site(file), FEDBN), own_folder(read_site(file), FEDBN.digest)
+        test = session.patients(GeneStatistics(table))[1]
+        reported = done.metrics["arms"]["federated"]["sites"][name]["brier"]["value"]
+        brier = []
+        for layers in (read_local(own, "layers", FEDBN.training.rounds + 1), {}):
+            model = new_model(FEDBN)
+            load_arrays(model, {**load(done.model), **layers})
+            statistics = Statistics.of(score_patients(predict(model, test, FEDBN), test, FEDBN))
+            brier.append(statistics.result()["brier"])
+        assert reported == pytest.approx(brier[0], abs=1e-6)
+        gaps.append(abs(brier[0] - brier[1]))
+    assert max(gaps) > 1e-4  # with the average it would be another score
+
+
+def control_variates(folder: Path, sites: Sites) -> tuple[Arrays, dict[str, Arrays], dict[str, dict[str, int]]]:
+    """After a run with SCAFFOLD: c, every site's c_i, and branch -> site -> weight."""
+    checkpoint = read_checkpoint(folder / "checkpoints", SCAFFOLD.digest)
+    assert checkpoint is not None
+    server = ControlVariate()
+    server.restore(checkpoint.strategy)
+    own = {
+        name: read_round(own_folder(read_site(file), SCAFFOLD.digest), "control", server.taken[name])
+        for name, file in sites.items()
+    }
+    assert all(own.values())
+    return server.arrays, own, server.patients  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("lost", [(), (2,), (2, 3)])
+def test_c_stays_the_mean_of_all_c_i_though_replies_are_lost(
+    sites: Sites, tmp_path: Path, lost: tuple[int, ...]
+) -> None:
+    def disturb(site: str, reply: Message) -> Message:
+        gone = site == "B" and int(reply.metadata.group_id) in lost and reply.metadata.message_type == "train"
+        return failed(reply) if gone else reply
+
+    done = run(SCAFFOLD, sites, tmp_path, disturbed(disturb))
+    assert [list(record["sites"]) for record in done.rounds if record["round"] in lost] == [["A", "C"]] * len(lost)
+    common, own, patients = control_variates(done.folder, sites)
+    assert set(common) == {name for arrays in own.values() for name in arrays}
+    for name, array in common.items():
+        weights = patients[branch_of(name)]
+        parts = [own[site][name] * (n / sum(weights.values())) for site, n in weights.items()]
+        np.testing.assert_allclose(array, sum(parts), atol=1e-5)
+        assert float(np.abs(array).max()) > 1e-4
+
+
+def test_one_full_batch_step_of_scaffold_is_one_of_fedavg(sites: Sites, tmp_path: Path) -> None:
+    plain = {**SGD, "local_epochs": 1, "batch_size": 0, "modality_dropout": 0.0}
+    models = [
+        load(run(tiny_study(training=plain, federation={"strategy": name}), sites, tmp_path / name).model)
+        for name in ("fedavg", "scaffold")
+    ]
+    for name, array in models[0].items():
+        np.testing.assert_allclose(models[1][name], array, atol=1e-6)
+    assert max(float(np.abs(array).max()) for array in models[0].values()) > 0.01
+
+
+@pytest.mark.slow
+def test_scaffold_gets_further_than_fedavg_where_hospitals_differ(tmp_path: Path) -> None:
+    """Two hospitals with hardly a class in common, and many steps away from each other in each round."""
+    sites = {"A": write_site(tmp_path / "A", (30, 4, 0)), "B": write_site(tmp_path / "B", (0, 4, 30))}
+    many = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0, "batch_size": 0, "local_epochs": 10}
+    loss = {}
+    for strategy in ("fedavg", "scaffold"):
+        study = tiny_study(
+            training={**many, "rounds": 4, "modality_dropout": 0.0, "weight_decay": 0.0},
+            federation={"strategy": strategy},
+        )
+        done = run(study, sites, tmp_path / strategy)
+        model = new_model(study)
+        load_arrays(model, load(done.model))
+        statistics = GeneStatistics(load((done.folder / "gene_stats.safetensors").read_bytes())["gene_statistics"])
+        parts = [Session(read_site(file), study).patients(statistics)[0] for file in sites.values()]
+        batch = Patients.concatenate(parts).batch(range(sum(map(len, parts))))
+        with torch.no_grad():
+            loss[strategy] = float(task_of(study.task).loss(model(batch), batch).mean())
+    assert loss["scaffold"] < loss["fedavg"] - 0.02
 
 
 def test_a_site_that_comes_late_joins_the_next_round(

@@ -11,7 +11,7 @@ from flwr.app import Message
 
 import server.updates
 from server.exchange import Rejected
-from server.updates import Updates, check_evaluation, check_update, parse_evaluation
+from server.updates import Updates, check_control, check_evaluation, check_update, parse_evaluation
 from shared.messages import EvaluateReply
 from shared.metrics import Scored, Statistics
 from shared.study import ClassificationTask, SurvivalTask, Task
@@ -94,6 +94,27 @@ def test_an_absurd_norm_is_rejected() -> None:
         check_update(replace(GOOD, arrays=ones(447.0 / 12**0.5, ["slides"])), "A", 1, HELD, CURRENT)
 
 
+def test_control_variates_are_held_to_what_was_sent() -> None:
+    expected = ones(0.0, ["slides"])
+    check_control(GOOD, {})
+    check_control(replace(GOOD, control=ones(2.0, ["slides"])), expected)
+    check_control(replace(GOOD, control=ones(1e6, ["slides"])), expected)  # a gradient has no natural size
+    for control, reason in (
+        ({}, "expected 2 control variates, got 0 or others"),
+        (ones(2.0, ["slides", "blood"]), "expected 2 control variates, got 3 or others"),
+        (
+            with_array("head.w", np.ones((2, 3), np.float32)),
+            r"control of head.w: expected float32 \(3, 2\), got float32",
+        ),
+        (with_array("head.w", np.ones((3, 2))), r"control of head.w: expected float32 .*, got float64"),
+        (with_array("head.w", np.full((3, 2), np.nan, np.float32)), "expected finite control variates, got NaN"),
+    ):
+        with pytest.raises(Rejected, match=f"^{reason}"):
+            check_control(replace(GOOD, control=control), expected)
+    with pytest.raises(Rejected, match="^expected 0 control variates, got 2"):
+        check_control(replace(GOOD, control=expected), {})
+
+
 def test_evaluations_of_the_task_are_accepted() -> None:
     check_evaluation({}, GRADE)
     check_evaluation(statistics(GRADE, 3), GRADE)
@@ -108,6 +129,7 @@ def test_evaluations_of_the_task_are_accepted() -> None:
         ({**statistics(GRADE, 3), "n": [-1]}, GRADE),
         ({**statistics(GRADE, 3), "brier_sum": [float("nan")]}, GRADE),
         ({**statistics(GRADE, 3), "n": [1, 2]}, GRADE),
+        ({**statistics(GRADE, 3), "confusion": [2**62, *[0] * 7, 2**62]}, GRADE),
         ({**statistics(GRADE, 3), "PATIENT-1": [1]}, GRADE),
         (statistics(DEATH, 4), GRADE),
         (statistics(GRADE, 3), DEATH),

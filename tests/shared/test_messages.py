@@ -22,11 +22,15 @@ ORDER = Order(
     attempt=1,
     learning_rate=0.5,
     echo_head="h",
+    control={"head": WEIGHT + 1},
+    control_round=2,
 )
 GREETING = HandshakeReply(
     "A", "0.1.0", {"slides": "", "imaging": "e"}, "g", {"blood": "<10", "fusion": "20-49"}, SUMS, stain="macenko"
 )
-UPDATE = TrainReply("A", 3, {"head": WEIGHT}, {"blood": 4, "fusion": 9}, 2, 1.5, {"n": [3], "sum": [0.5]}, 0.1, "h")
+UPDATE = TrainReply(
+    "A", 3, {"head": WEIGHT}, {"blood": 4, "fusion": 9}, 2, 1.5, {"n": [3], "sum": [0.5]}, 0.1, "h", {"head": WEIGHT}
+)
 EVALUATION = EvaluateReply("A", {"n": [3], "brier_sum": [0.5]}, "h")
 
 
@@ -40,7 +44,7 @@ def same(one: Any, two: Any) -> bool:
         other = vars(two)[name]
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(value, other)
-        elif name == "arrays":
+        elif name in ("arrays", "control"):
             assert set(value) == set(other)
             assert all(np.array_equal(value[key], other[key]) for key in value)
         else:
@@ -59,6 +63,7 @@ def test_a_handshake_order_carries_nothing_but_its_config() -> None:
     order = Order.read(sent(content))
     assert order.arrays == {}
     assert order.gene_statistics is None
+    assert (order.control, order.control_round) == ({}, 0)
 
 
 @pytest.mark.parametrize("kind", [Order, HandshakeReply, TrainReply, EvaluateReply])
