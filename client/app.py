@@ -9,10 +9,14 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 
+from client.detection import work as detection
+from client.detection.session import DetectionSession
+from client.local_state import drop_local, own_folder
+from client.received_models import receive_model
 from client.session import Session, admitted_session
 from client.work import evaluate_model, greet, train_model
 from shared.errors import Refused
-from shared.messages import Malformed, Order, OtherSchema
+from shared.messages import Malformed, OfferReply, Order, OtherSchema
 
 __all__ = ["app"]
 
@@ -36,9 +40,11 @@ app = ClientApp(mods=[scrub_errors])
 
 @app.query("handshake")
 def handshake(message: Message, context: Context) -> Message:
-    """Say what this site holds, before round 1."""
-    _, session = _open(message, context)
-    return Message(greet(session).content(), reply_to=message)
+    """Say what this site holds, before its first round of a run; what an older run left of its rounds is dropped."""
+    order, session = _open(message, context)
+    drop_local(_own(context) or own_folder(session.site, order.digest))
+    greeting = detection.greet(session) if isinstance(session, DetectionSession) else greet(session)
+    return Message(greeting.content(), reply_to=message)
 
 
 @app.train()
@@ -46,18 +52,40 @@ def train(message: Message, context: Context) -> Message:
     """Score the model received, train it for one round, send it back."""
     order, session = _open(message, context)
     started = time.perf_counter()
-    reply = replace(train_model(session, order), seconds=round(time.perf_counter() - started, 3))
-    return Message(reply.content(), reply_to=message)
+    if isinstance(session, DetectionSession):
+        reply = detection.train_model(session, order, _own(context))
+    else:
+        reply = train_model(session, order, _own(context))
+    return Message(replace(reply, seconds=round(time.perf_counter() - started, 3)).content(), reply_to=message)
 
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Score the final model."""
     order, session = _open(message, context)
-    return Message(evaluate_model(session, order).content(), reply_to=message)
+    if isinstance(session, DetectionSession):
+        reply = detection.evaluate_model(session, order, _own(context))
+    else:
+        reply = evaluate_model(session, order, _own(context))
+    return Message(reply.content(), reply_to=message)
 
 
-def _open(message: Message, context: Context) -> tuple[Order, Session]:
+@app.query("model")
+def take_model(message: Message, context: Context) -> Message:
+    """Keep the finished model that the coordinator offers."""
+    order, session = _open(message, context)
+    folder = receive_model(session.site, session.study, order.files)
+    log.info("model received", site=session.site.id, model=folder.name)
+    return Message(OfferReply(session.site.id).content(), reply_to=message)
+
+
+def _own(context: Context) -> Path | None:
+    """Where a simulation lets a site keep its own arrays: in the run folder, since many runs share its hospitals."""
+    folder = str(context.node_config.get("own-folder", ""))
+    return Path(folder) if folder else None
+
+
+def _open(message: Message, context: Context) -> tuple[Order, Session | DetectionSession]:
     """Parse the order and pass the gate; nothing of the site is read before."""
     try:
         order = Order.read(message)

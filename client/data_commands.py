@@ -24,8 +24,11 @@ EXAMPLES = {
     "train-detector": "Examples:\n\nmmfed-client --site A train-detector\n\n"
     "mmfed-client --site A train-detector --architecture yolov5n --weights yolov5nu.pt --sha256 7f3e...",
     "heatmap": "Example: mmfed-client --site A heatmap --study study.json --model model.safetensors --slide S-0042",
+    "predict": "Examples:\n\nmmfed-client --site A predict --list # models that the coordinator has sent\n\n"
+    "mmfed-client --site A predict --model runs/s3-glioma-grade-1 --out predictions.csv",
     "exclude": 'Example: mmfed-client --site A exclude CASE-0042 --reason "second opinion differs"',
 }
+NOTHING_TO_PREPARE = "nothing to prepare: a detection study reads the pictures of imaging.csv themselves"
 StudyFile = Annotated[Path, typer.Argument(help="The study as the coordinator sent it: study.json or study.toml.")]
 Cases = Annotated[list[str], typer.Argument(help="Patients, by case_id.", metavar="CASE_ID...")]
 
@@ -42,6 +45,9 @@ def check(context: typer.Context, study: StudyFile) -> None:
 
     site, read = context.obj.read(), read_resolved(study)
     report = inspect(site, read)
+    if read.task.kind == "detection":
+        typer.echo("\n".join([*report.lines(), NOTHING_TO_PREPARE]))
+        raise typer.Exit(2 if report.faults else 0)
     state = store_state(site, PrepareSettings.of(read))
     typer.echo("\n".join([*report.lines(), state.line]))
     if report.faults or state.damaged:
@@ -93,7 +99,10 @@ def _wanted(site: Site, file: Path | None) -> "list[PrepareSettings]":
         raise BadInput(f"expected an approved study at site {site.id}, got none; approve one, or name it with --study")
     from client.prepare.settings import PrepareSettings
 
-    return list({settings.digest: settings for settings in map(PrepareSettings.of, studies)}.values())
+    stored = [study for study in studies if study.task.kind != "detection"]
+    if not stored:
+        typer.echo(NOTHING_TO_PREPARE)
+    return list({settings.digest: settings for settings in map(PrepareSettings.of, stored)}.values())
 
 
 def _prepare(site: Site, settings: "PrepareSettings", only: tuple[str, ...], weights: Path | None) -> "PrepareReport":
@@ -144,6 +153,43 @@ def heatmap(
     typer.echo(f"{drawn.picture}\n{drawn.tiles}")
 
 
+def predict(
+    context: typer.Context,
+    model: Annotated[Path | None, typer.Option(help="Folder of a finished run, or one of --list.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write; default: predictions in the state folder.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Show the models that this site has received.")] = False,
+) -> None:
+    """Score the prepared patients with a trained model: research use only.
+
+    The file names patients by case_id and stays at this site. What could not be scored stands in it with its reason;
+    the exit code is then 3.
+    """
+    site = context.obj.read()
+    if listing:
+        _show_models(site)
+        return
+    if model is None:
+        raise BadInput("expected --model or --list, got neither; write `predict --model FOLDER`")
+    from client.predict import predict_patients
+    from shared.run_folder import read_run
+
+    predicted = predict_patients(site, read_run(model), out)
+    typer.echo("\n".join(predicted.lines()))
+    if predicted.left_out:
+        raise typer.Exit(3)
+
+
+def _show_models(site: Site) -> None:
+    from client.received_models import list_models
+
+    models = list_models(site)
+    for folder, run in models:
+        state = str(run) if isinstance(run, BadInput) else f"{run.study.model.architecture}, digest {run.study.digest}"
+        typer.echo(f"{folder}: {state}")
+    if not models:
+        typer.echo(f"site {site.id} has received no model yet")
+
+
 def train_detector(
     context: typer.Context,
     architecture: Annotated[str, typer.Option(help="yolov5n, yolov5s, yolo11n, ...")] = "yolov5s",
@@ -181,5 +227,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "exclude": exclude,
     "heatmap": heatmap,
+    "predict": predict,
     "train-detector": train_detector,
 }

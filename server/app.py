@@ -9,7 +9,8 @@ import structlog
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from server.results import open_run, write_results
+from server.offer import offer_model
+from server.results import end_run, open_run, write_results
 from server.rounds import run_rounds
 from shared.errors import MmfedError, StudyError
 from shared.logs import configure_logs
@@ -26,12 +27,13 @@ def main(grid: Grid, context: Context) -> None:
     """Run the study of the run config.
 
     The folder of runs is `$MMFED_RUNS`, `runs` by default; a simulation names it in the run config, which the
-    deployed bundle cannot.
+    deployed bundle cannot. At the end of a deployed run the model is offered to the sites.
     """
     if not structlog.is_configured():
         configure_logs()
     study = read_run_study(str(context.run_config.get("study", "")), str(context.run_config.get("digest", "")))
-    runs = Path(str(context.run_config.get("runs", "")) or os.environ.get("MMFED_RUNS", "runs"))
+    simulated = str(context.run_config.get("runs", ""))
+    runs = Path(simulated or os.environ.get("MMFED_RUNS", "runs"))
     folder = open_run(runs, study, str(context.run_id))
     log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
     try:
@@ -40,6 +42,12 @@ def main(grid: Grid, context: Context) -> None:
         log.error("run stopped", reason=str(exc))
         raise
     write_results(folder, study, finished)
+    if not simulated:
+        try:
+            offer_model(grid, study, folder, finished)
+        except Exception:  # the boundary: a run that has its model did not fail
+            log.exception("model not offered")
+    end_run(folder)  # last, so that a coordinator that stops before offers when it goes on
     log.info("run finished", folder=folder.name, rounds=len(finished.rounds))
 
 

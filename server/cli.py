@@ -28,6 +28,7 @@ Home = Annotated[Path, typer.Option(help="The coordinator's folder, made by `pro
 RunId = Annotated[int, typer.Argument(help="A run id, as `submit` and `status` print it.")]
 HOME = Path("coordinator")
 STANDARD_ERROR = 2
+WIDE = 180  # columns of a table that goes to a file or a pipe
 
 
 def main() -> None:
@@ -156,8 +157,18 @@ def stop(
 
 @app.command(epilog="Example: mmfed-server models --runs runs")
 def models(runs: Annotated[Path, typer.Option(help="Where run folders are written.")] = Path("runs")) -> None:
-    """List the trained models, oldest first."""
-    for model in list_models(runs):
+    """List the architectures that a study can name, then the trained models, oldest first."""
+    from rich.console import Console
+
+    from server.architectures import architecture_table, list_architectures
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(architecture_table(list_architectures()))
+    trained = list_models(runs)
+    typer.echo(f"\nTrained models under {runs}" if trained else f"\nNo trained model under {runs}")
+    for model in trained:
         typer.echo(
             f"{model.finished:%Y-%m-%d %H:%M} UTC  {model.sha256[:12]}  {model.bytes / 1e6:.1f} MB  {model.path}"
         )

@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 from server.coordinator import SuperLink
+from shared.cohort.genes import vocabulary
 from shared.errors import StudyError, WorkFailed
 from shared.study import ClassificationTask, Study
 from shared.study_file import read_resolved
 
 __all__ = ["job_folder", "message_bytes", "read_submittable", "run_config", "submit", "write_resolved"]
+
+CARD = 100_000  # bytes
 
 
 def read_submittable(path: Path) -> Study:
@@ -35,8 +38,13 @@ def deployment_faults(study: Study) -> list[str]:
             "  governance: expected purpose, controller, contact, ethics_reference and retention, got nothing; "
             "add the section, hospitals decide by it"
         )
-    if isinstance(study.task, ClassificationTask) and not study.task.classes:
-        faults.append("  task.classes: expected the classes by name, got none; list them, since every site must agree")
+    tasks = {"task": study.task} | {f"heads.{head.name}.task": head.task for head in study.heads}
+    faults += [
+        f"  {place}.classes: expected the classes by name, got none; list them, since every site must agree"
+        for place, task in tasks.items()
+        if isinstance(task, ClassificationTask) and not task.classes
+    ]
+    if not study.outputs:
         return faults  # the width of the model's head is not known
     size, most = message_bytes(study), study.federation.max_message_mb
     if size > most * 1_000_000:
@@ -48,10 +56,16 @@ def deployment_faults(study: Study) -> list[str]:
 
 
 def message_bytes(study: Study) -> int:
-    """Bytes of one full update: every parameter that travels, in fp32."""
-    from shared.weights import new_model, trainable
+    """Bytes of the largest message that is known before a run: a full round, or the offer of the finished model.
 
-    return 4 * sum(parameter.numel() for parameter in trainable(new_model(study)).values())
+    That is everything that travels, in fp32; the gene statistics, two float64 a gene; the study, offered as JSON and as
+    TOML; and CARD for metrics, model card and the names of arrays.
+    """
+    from shared.weights import message_size
+
+    expression = study.modalities.expression
+    genes = len(vocabulary(expression.groups)) if expression else 0
+    return 4 * message_size(study) + 16 * genes + 2 * len(study.canonical().encode()) + CARD
 
 
 def write_resolved(study: Study, path: Path) -> Path:

@@ -21,9 +21,9 @@ from shared.cohort.store import FeatureStore
 from shared.cohort.tables import read_exclusions
 from shared.errors import BadInput
 from shared.site import Site
-from shared.study import Study, SurvivalTask
+from shared.study import ClassificationTask, Study, SurvivalTask
 from shared.tasks import task_of
-from shared.weights import load_arrays, new_model, trainable
+from shared.weights import load_arrays, new_model, travelling
 
 __all__ = ["TileAttention", "attend"]
 
@@ -115,7 +115,7 @@ def _load(study: Study, path: Path) -> nn.Module:
     """The study's model with the weights in `path`."""
     arrays = _arrays(path)
     model = new_model(study)
-    wanted = {name: tuple(parameter.shape) for name, parameter in trainable(model).items()}
+    wanted = {name: tuple(value.shape) for name, value in travelling(model).items()}
     if {name: array.shape for name, array in arrays.items()} != wanted:
         raise BadInput(
             f"{path}: expected the weights of study {study.name}, got another model's; choose its run folder"
@@ -150,8 +150,9 @@ def _words(scores: NDArray[np.float64], study: Study) -> str:
     if isinstance(study.task, SurvivalTask):
         parts = zip(study.task.time_edges, scores, strict=False)
         return "survival: " + ", ".join(f"{month:g} months {share:.0%}" for month, share in parts)
+    classes = study.task.classes if isinstance(study.task, ClassificationTask) else ()
     order = np.argsort(-scores, kind="stable")
-    return ", ".join(f"{study.task.classes[i]} {scores[i]:.0%}" for i in order)
+    return ", ".join(f"{classes[i]} {scores[i]:.0%}" for i in order)
 
 
 def _tiles(store: FeatureStore, key: str, slide_id: str) -> tuple[NDArray[np.int64], dict[str, Attribute], int]:

@@ -23,8 +23,12 @@ CANNOT_BE_UNDONE = (
     "and copies in backups. The hospital's own files were not touched."
 )
 
-NAMELESS = ("blood_text", "detector/work")
-"""Folders of copies that do not say whose they are; all of them go. What is needed again is made again."""
+NAMELESS = ("blood_text", "detector/work", "rounds")
+"""Folders of what was made of patients without saying of whom; all of them go. What is needed again is made again.
+
+`rounds` is what trainings keep from round to round. A training that goes on starts again from the average of the layers
+that a site keeps its own of; with SCAFFOLD it goes on without this site, which the next run has again.
+"""
 
 REPORTS = ("prepare-report.csv", "detector-report.csv")
 
@@ -44,8 +48,9 @@ class Remembered:
 def purge(site: Site, case_ids: tuple[str, ...]) -> int:
     """Exclude the patients and delete what was made of them; returns the number of files changed or deleted.
 
-    That is every store, finished or not; reports, heatmaps, names of files, and what killed runs left behind. Files
-    that nobody left at the site is known to own go as well: the next `prepare` makes again what is needed.
+    That is every store, finished or not; reports, heatmaps, predictions, names of files, what trainings keep from round
+    to round, and what killed runs left behind. Files that nobody left at the site is known to own go as well: what is
+    needed can be made again.
 
     Raises
     ------
@@ -69,6 +74,7 @@ def purge(site: Site, case_ids: tuple[str, ...]) -> int:
         changed += sum(_purge_report(site.state / name, hers, wanted) for name in REPORTS)
         changed += _delete([site.state / "prepare-report.html"])
         changed += _purge_heatmaps(site.state / "heatmaps", others - hers.slides)
+        changed += _delete((site.state / "predictions").glob("*"))
         changed += _forget_names(site, others - hers.slides)
         for folder in (site.state / name for name in NAMELESS):
             if folder.exists():

@@ -11,7 +11,7 @@ from shared.cohort.genes import vocabulary
 from shared.digests import sha256_json
 from shared.errors import StudyError
 from shared.site import Site
-from shared.study import Blood, Clinical, Imaging, Slides, Study
+from shared.study import Blood, Clinical, DetectionTask, Imaging, Slides, Study
 
 __all__ = ["CLINICAL_SCALE", "PrepareSettings", "store_folder"]
 
@@ -39,9 +39,12 @@ class PrepareSettings:
         Raises
         ------
         StudyError
-            The gene vocabulary is not resolved, an analyte is not in the panel, a clinical column has no scale.
+            The gene vocabulary is not resolved, an analyte is not in the panel, a clinical column has no scale, or the
+            study reads pictures and not features.
         """
         use = study.modalities
+        if isinstance(study.task, DetectionTask):
+            raise StudyError(f"{study.name}: expected a study of features, got detection; it needs no `prepare`")
         if use.expression and not use.expression.groups:
             raise StudyError(
                 f"{study.name}: modalities.expression.groups: expected a resolved study with gene groups, got none; "

@@ -11,6 +11,7 @@ from flwr.app import Context, Message, RecordDict
 
 import client.app
 from client.approvals import revoke
+from client.local_state import own_folder, read_local, write_local
 from shared.errors import Refused
 from shared.messages import CODES, HandshakeReply, Order
 from shared.study import Study
@@ -59,6 +60,14 @@ def test_the_context_keeps_nothing(sites: dict[str, Path]) -> None:
     context = context_of(sites["B"])
     ask(context)
     assert list(context.state) == []
+
+
+def test_a_new_run_finds_nothing_of_an_older_one_though_its_first_rounds_are_missed(tmp_path: Path) -> None:
+    file = write_site(tmp_path / "B", (8, 8, 8))
+    own = own_folder(prepared_site(file, STUDY), STUDY.digest)
+    write_local(own, "layers", 3, {"w": np.ones(2, np.float32)})
+    assert not ask(context_of(file)).has_error()
+    assert read_local(own, "layers", STUDY.training.rounds + 1) == {}
 
 
 def test_another_sites_file_is_refused(sites: dict[str, Path]) -> None:

@@ -10,6 +10,7 @@ from client.cli import app
 from shared.errors import BadInput
 from shared.site import Site
 from shared.study import Study
+from tests.finished_runs import finished_run
 
 runner = CliRunner()
 
@@ -21,8 +22,9 @@ def study_file(study: Study, tmp_path: Path) -> Path:
     return path
 
 
-def at(site: Site, *rest: str):
-    return runner.invoke(app, ["--site", "A", "--config", str(site.data.parent / "site.toml"), *rest])
+def at(site: Site, *rest: str, catch: bool = True):
+    command = ["--site", "A", "--config", str(site.data.parent / "site.toml"), *rest]
+    return runner.invoke(app, command, catch_exceptions=catch)
 
 
 CLINICAL = "case_id\tage_at_diagnosis\tsex\tgrade\nP1\t50\tmale\tG2\nP2\t\t\tG3\nP3\t61\tfemale\tII\n"
@@ -88,6 +90,27 @@ def test_exclude_says_how_many_were_new(site: Site) -> None:
     (site.data / "clinical.tsv").write_text(CLINICAL)
     assert "1 patients added" in at(site, "exclude", "P1", "--reason", "r").output
     assert "1 patients added" in at(site, "exclude", "P1", "P2").output
+
+
+def test_predict_ends_with_3_when_a_patient_is_left_out(site: Site, study: Study, tmp_path: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL)
+    run = finished_run(tmp_path / "run", study)
+    with pytest.raises(BadInput, match="expected patients prepared as model small-"):
+        at(site, "predict", "--model", str(run), catch=False)
+    at(site, "prepare", "--study", str(run / "study.json"))
+    result = at(site, "predict", "--model", str(run), "--out", str(tmp_path / "p.csv"))
+    assert result.exit_code == 3, result.output
+    assert "2 patients scored by small-" in result.output
+    assert "1 left out: no modality of the study" in result.output
+    assert not any(case in result.output for case in ("P1", "P2", "P3"))
+    assert (tmp_path / "p.csv").read_text().count("research use only") == 3
+
+
+def test_predict_without_a_model_is_bad_input(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="expected --model or --list, got neither"):
+        at(site, "predict", catch=False)
+    with pytest.raises(BadInput, match="expected manifest.json, got none"):
+        at(site, "predict", "--model", str(tmp_path), catch=False)
 
 
 def test_purge_says_what_cannot_be_undone(site: Site, study_file: Path) -> None:

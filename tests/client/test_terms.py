@@ -60,6 +60,20 @@ def test_survival_names_both_columns(site: Site) -> None:
     assert "to predict survival, in bins cut at 12, 24, 60 months: os_months and os_event of clinical.tsv" in text
 
 
+def test_further_tasks_and_values_left_out_are_shown(make_site: Callable[[str], Site]) -> None:
+    task = {"kind": "classification", "column": "grade + idh", "classes": ["a", "b"], "left_out": ["G1 + wt"]}
+    text = describe(
+        full(task=task, heads=[{"name": "death", "task": {"kind": "survival"}}]),
+        make_site('[columns]\nidh = "idh_status"\n'),
+    )
+    assert (
+        "to predict one of a, b: grade and idh (here: idh_status) of clinical.tsv; patients with G1 + wt are left out"
+    ) in text
+    assert (
+        "a further task, to predict survival, in bins cut at 12, 24, 60 months: os_months and os_event of clinical.tsv"
+    ) in text
+
+
 def test_it_says_what_becomes_of_images_and_described_blood(site: Site) -> None:
     modalities = {
         "slides": {"stain": "macenko"},

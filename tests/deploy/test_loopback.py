@@ -147,6 +147,16 @@ def test_a_submitted_study_trains_to_the_weights_of_the_simulation(
     for name, array in deployed.items():
         np.testing.assert_array_equal(array, simulated[name], err_msg=name, strict=True)
 
+    received = {site: read_site(federation.site_file(site)).state / "models" for site in SITES}
+    for folder_of_site in received.values():
+        (model,) = folder_of_site.iterdir()
+        assert (model / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    listed = run(*client_of(federation, "A", "predict", "--list"))
+    said = run(*client_of(federation, "A", "predict", "--model", listed.strip().splitlines()[-1].split(": ")[0]))
+    assert f"{SITES['A']} patients scored by loopback-" in said
+    assert "research use only" in said
+    assert "P-0-" not in said
+
     status = run(str(BIN / "mmfed-server"), "status", "--home", str(federation.home))
     assert "finished:completed" in status
     assert all(f"site {site}: online" in status for site in SITES)

@@ -102,6 +102,7 @@ def occurring(words: list[str], content: bytes) -> list[str]:
     return [word for word in words if word.encode() in content]
 
 
+@pytest.mark.slow
 def test_no_patient_is_in_any_message(slide_sites: dict[str, Path], slide_run: Run) -> None:
     grid = slide_run.grid
     assert isinstance(grid, WatchedGrid)
@@ -113,18 +114,20 @@ def test_no_patient_is_in_any_message(slide_sites: dict[str, Path], slide_run: R
     assert [occurring(words, content) for content in grid.contents] == [[]] * len(grid.contents)
 
 
+@pytest.mark.slow
 def test_no_patient_is_in_any_log_record(slide_sites: dict[str, Path], slide_run: Run) -> None:
     logs = slide_run.logs
     assert [log["event"] for log in logs] == ["run starts", "round", "round", "run finished"]
     assert occurring(secrets(slide_sites), repr(logs).encode()) == []
 
 
+@pytest.mark.slow
 def test_no_patient_is_in_the_run_folder(slide_sites: dict[str, Path], slide_run: Run) -> None:
     folder = slide_run.folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.name for path in files} == {
         *("metrics.json", "events.jsonl", "study.json", "study.toml", "manifest.json"),
-        *("model.safetensors", "gene_stats.safetensors", "latest.safetensors"),
+        *("model.safetensors", "gene_stats.safetensors", "latest.safetensors", "model-card.md"),
     }
     words = secrets(slide_sites)
     assert {
@@ -132,6 +135,7 @@ def test_no_patient_is_in_the_run_folder(slide_sites: dict[str, Path], slide_run
     } == {}
 
 
+@pytest.mark.slow
 def test_the_search_would_find_a_patient(slide_sites: dict[str, Path]) -> None:
     words = secrets(slide_sites)
     store = next((read_site(slide_sites["A"]).state / "store").glob("*/patients.csv"))

@@ -43,11 +43,14 @@ def test_status_of_a_coordinator_that_does_not_run(tmp_path: Path) -> None:
     assert runner.invoke(app, ["stop", "--home", str(tmp_path)]).output == "coordinator not running\n"
 
 
-def test_models_are_listed(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_architectures_are_listed_and_then_the_trained_models(tmp_path: Path) -> None:
     (tmp_path / "small-1").mkdir()
     (tmp_path / "small-1" / "model.safetensors").write_bytes(b"abc")
     result = runner.invoke(app, ["models", "--runs", str(tmp_path)])
-    assert "ba7816bf8f01  0.0 MB" in result.output
+    architectures, trained = result.output.split(f"Trained models under {tmp_path}")
+    assert [line.split()[0] for line in architectures.splitlines() if "461,061" in line] == ["abmil"]
+    assert "ba7816bf8f01  0.0 MB" in trained
 
 
 def test_a_study_without_governance_is_bad_input(study_file: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from server.results import open_run, read_rounds, save_model, write_manifest
+from server.results import open_run, read_rounds, save_model, write_manifest, write_results
+from server.rounds import Finished
 from shared.digests import sha256_file
 from shared.study import parse_study
 from tests.federation import Run, tiny_study
@@ -45,7 +46,7 @@ def test_the_folder_of_a_finished_run(undisturbed: Run) -> None:
     folder = undisturbed.folder
     assert {path.name for path in folder.iterdir()} == {
         *("study.json", "study.toml", "metrics.json", "events.jsonl", "manifest.json", "checkpoints"),
-        *("model.safetensors", "gene_stats.safetensors"),
+        *("model.safetensors", "gene_stats.safetensors", "model-card.md"),
     }
     hashes = json.loads((folder / "manifest.json").read_text())["files"]
     assert hashes == {name: sha256_file(folder / name) for name in hashes}
@@ -56,6 +57,7 @@ def test_the_folder_of_a_finished_run(undisturbed: Run) -> None:
         "metrics.json",
         "model.safetensors",
         "gene_stats.safetensors",
+        "model-card.md",
     }
     assert [record["round"] for record in read_rounds(folder)] == [1, 2, 3, 4]
 
@@ -73,9 +75,20 @@ def test_metrics_of_a_deployment(undisturbed: Run) -> None:
     arm = metrics["arms"]["federated"]
     assert [arm["sites"][site]["accuracy"]["n"] for site in "ABC"] == [12, 15, 15]
     accuracy = arm["own"]["accuracy"]
-    assert (accuracy["n"], accuracy["from"], accuracy["reason"], accuracy["low"]) == (42, "statistics", None, None)
+    assert (accuracy["n"], accuracy["from"], accuracy["reason"]) == (42, "statistics", None)
+    assert 0 <= accuracy["low"] < accuracy["value"] < accuracy["high"] <= 1
+    assert arm["own"]["brier"]["low"] is None  # a sum says nothing of its spread
     correct = sum(arm["sites"][site]["accuracy"]["value"] * n for site, n in zip("ABC", (12, 15, 15), strict=True))
     assert abs(accuracy["value"] - correct / 42) < 1e-12
     assert metrics["sites"]["C"]["buckets"] == {"clinical": "10-19", "fusion": "10-19"}
     assert {site: terms["mode"] for site, terms in metrics["privacy"].items()} == dict.fromkeys("ABC", "off")
     assert metrics["refused"] == {}
+    genes = STUDY.content()["modalities"]["expression"]["genes_sha256"]
+    assert metrics["inputs"] == {"encoders": {}, "stain": "", "genes_sha256": genes, "untrained": []}
+
+
+def test_running_statistics_are_no_parameters(tmp_path: Path) -> None:
+    shapes = {"norm.weight": 2, "norm.running_mean": 2, "norm.running_var": 2, "head.weight": 6}
+    arrays = {name: np.zeros(size, dtype=np.float32) for name, size in shapes.items()}
+    write_results(tmp_path, STUDY, Finished(arrays, None, [], {}, {}, {}))
+    assert json.loads((tmp_path / "metrics.json").read_text())["study"]["parameters"] == 8

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from server.submission import job_folder, message_bytes, read_submittable, run_config, write_resolved
+from shared.cohort.genes import groups_digest
 from shared.errors import StudyError
 from shared.study import parse_study
 from shared.study_file import read_resolved
+from shared.weights import message_size
+from tests.finished_runs import finished_run
 from tests.server.conftest import CONTENT, STUDY
 
 
@@ -44,6 +47,14 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
         read_submittable(path)
 
 
+def test_the_classes_of_a_head_are_wanted_too(tmp_path: Path) -> None:
+    path = tmp_path / "heads.json"
+    head = {"name": "side", "task": {"kind": "classification", "column": "side"}}
+    path.write_text(json.dumps({**CONTENT, "heads": [head]}))
+    with pytest.raises(StudyError, match=r"1 fault\n  heads.side.task.classes: expected the classes by name, got none"):
+        read_submittable(path)
+
+
 def test_a_model_larger_than_a_message_is_refused_with_its_size(study_file: Path) -> None:
     text = STUDY.replace('"linear"', '"s1_crossattn"\ndim = 1024') + "[federation]\nmax_message_mb = 1\n"
     study_file.write_text(text)
@@ -53,13 +64,12 @@ def test_a_model_larger_than_a_message_is_refused_with_its_size(study_file: Path
         read_submittable(study_file)
 
 
-def test_message_bytes_are_four_a_parameter() -> None:
-    # linear, three classes: weights for age, sex and one presence flag, and the bias, each three times
-    study = parse_study(CONTENT)
-    from shared.weights import new_model, trainable
-
-    assert message_bytes(study) == 4 * sum(p.numel() for p in trainable(new_model(study)).values())
-    assert message_bytes(study) % 12 == 0
+def test_message_bytes_are_at_least_those_of_the_offer(tmp_path: Path) -> None:
+    genes = [f"GENE-{number}" for number in range(20_000)]
+    expression = {"genes": "gmt", "groups": {"all": genes}, "genes_sha256": groups_digest({"all": genes})}
+    study = parse_study({**CONTENT, "modalities": {**CONTENT["modalities"], "expression": expression}})
+    offer = sum(path.stat().st_size for path in finished_run(tmp_path, study).iterdir())
+    assert 4 * message_size(study) + 16 * len(genes) < offer < message_bytes(study) < offer + 200_000
 
 
 def test_flower_gets_study_and_digest_in_a_file(study_file: Path, tmp_path: Path) -> None:

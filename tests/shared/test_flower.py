@@ -21,6 +21,7 @@ def test_an_environment_has_a_home_of_its_own_and_every_switch(tmp_path: Path) -
     assert env.items() >= SWITCHES.items()
 
 
+@pytest.mark.slow
 def test_flower_knows_the_switches(tmp_path: Path) -> None:
     check = (
         "from flwr.supercore.telemetry import FLWR_TELEMETRY_ENABLED as telemetry\n"

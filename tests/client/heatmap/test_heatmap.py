@@ -18,6 +18,8 @@ from shared.weights import load_arrays, new_model
 
 from .conftest import Hospital, slide_study
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 
 def bag_attention(hospital: Hospital, study, case_id: str) -> np.ndarray:
     """The model's weights on a patient's whole bag, worked out from the store."""
@@ -31,7 +33,7 @@ def bag_attention(hospital: Hospital, study, case_id: str) -> np.ndarray:
         return model(patient.batch([0]))["attention"]["slides"][0].double().numpy()
 
 
-@pytest.mark.parametrize("architecture", ["abmil", "s1_crossattn"])
+@pytest.mark.parametrize("architecture", ["dp_small", "s1_crossattn", "umeml"])
 def test_attention_is_that_of_an_evaluation_over_all_slides_of_the_patient(hospital, architecture):
     study = slide_study(architecture)
     whole = bag_attention(hospital, study, "PATIENT-A-001")
@@ -82,13 +84,13 @@ def test_a_model_without_attention_is_refused(hospital):
 
 
 def test_a_model_of_another_study_is_refused(hospital):
-    other = hospital.model(slide_study("abmil"))
+    other = hospital.model(slide_study("dp_small"))
     with pytest.raises(BadInput, match="expected the weights of study looking, got another model's"):
         attend(hospital.site, slide_study(), other, "first")
 
 
 def test_a_file_that_holds_no_model_is_refused(hospital, tmp_path):
-    study = slide_study("abmil")
+    study = slide_study("dp_small")
     (tmp_path / "gene_stats.safetensors").write_bytes(
         hospital.model(study).with_name("gene_stats.safetensors").read_bytes()
     )

@@ -63,6 +63,7 @@ def plant(site, store) -> None:
         f"heatmaps/.{HERS}.png.4711.tmp",
         "blood_text/0123.json",
         "detector/work/images/train/000001.png",
+        "rounds/0123456789ab/control-3.safetensors",
         ".prepare-report.csv.4711.tmp",
         ".files.json.4711.tmp",
         f"store/.{store.name}.json.4711.tmp",
@@ -84,6 +85,7 @@ def test_nothing_of_the_patient_is_left_in_the_state_folder(site):
     assert traces(site.state, *words) == []
     assert not list(site.state.rglob("*.tmp"))
     assert not (site.state / "detector/work").exists()
+    assert not (site.state / "rounds").exists()
     assert (site.data / f"slides/{HERS}.svs").is_file()
     assert read_exclusions(site.data) == {"CASE-ONE"}
 

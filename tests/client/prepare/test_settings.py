@@ -39,7 +39,7 @@ def test_studies_of_other_tasks_and_models_share_a_store():
         name="t",
         seed=5,
         task={"kind": "survival"},
-        model={"architecture": "abmil"},
+        model={"architecture": "late"},
         training={"rounds": 2},
     )
     assert PrepareSettings.of(other).digest == PrepareSettings.of(study()).digest

@@ -23,7 +23,7 @@ def study(task, **modalities):
 
 def test_every_value_with_its_count_and_class(make_site):
     report = check(make_site({"clinical.tsv": CLINICAL}, RULES), study(CLASSES))
-    values = [(v.value, v.count, v.class_) for v in report.values]
+    values = [(v.value, v.count, v.class_) for v in report.labels.values]
     assert values == [("", 1, ""), ("II", 2, "G2"), ("III", 1, ""), ("IV", 1, "high")]
     (fault,) = report.faults
     assert "expected one of G2, high, got 'III' (1)" in fault
@@ -48,13 +48,13 @@ def test_without_strangers_there_is_no_fault(make_site):
 def test_a_study_without_classes_takes_every_value(make_site):
     report = check(make_site({"clinical.tsv": CLINICAL}), study({"kind": "classification", "column": "grading"}))
     assert report.faults == ()
-    assert [v.class_ for v in report.values] == ["", "II", "III", "IV"]
+    assert [v.class_ for v in report.labels.values] == ["", "II", "III", "IV"]
 
 
 def test_survival_lists_events(make_site):
     site = make_site({"clinical.tsv": CLINICAL}, RULES)
     report = check(site, study(SURVIVAL))
-    assert [(v.value, v.count, v.class_) for v in report.values] == [
+    assert [(v.value, v.count, v.class_) for v in report.labels.values] == [
         ("0", 2, "censored"),
         ("1", 2, "event"),
         ("yes", 1, ""),
@@ -68,7 +68,44 @@ def test_survival_lists_events(make_site):
 def test_a_missing_task_column_is_a_fault(make_site):
     report = check(make_site({"clinical.tsv": CLINICAL}), study(CLASSES))
     assert "expected the column 'grade'" in report.faults[0]
-    assert report.values == ()
+    assert report.labels.values == ()
+
+
+JOINED = (
+    "case_id\tgrading\tidh\tmonths\tdead\na\tII\tmut\t3\t1\nb\tIV\twt\t0\t0\nc\tIV\twt\t7\t0\n"
+    "d\tII\t\t\t1\ne\tII\twt\t9\t0\n"
+)
+SIX = {
+    **{"kind": "classification", "column": "grade + idh", "classes": ["GBM", "astro", "oligo"]},
+    **{"groups": {"G4 + wt": "GBM", "G2 + mut": "astro"}, "left_out": ["G2 + wt"]},
+}
+
+
+def test_joined_columns_with_the_mapping_of_each(make_site):
+    clinical = {"columns": ["age_at_diagnosis"]}
+    report = check(make_site({"clinical.tsv": JOINED}, RULES), study(SIX, clinical=clinical))
+    assert [(v.value, v.count, v.class_) for v in report.labels.values] == [
+        ("", 1, ""),
+        ("II + mut", 1, "astro"),
+        ("II + wt", 1, ""),  # left out
+        ("IV + wt", 2, "GBM"),
+    ]
+    assert report.labelled == 3
+    assert (report.faults, report.labels.nobody) == ((), ("oligo",))
+    assert "  no patient here: oligo" in report.lines()
+    strange = check(make_site({"clinical.tsv": JOINED.replace("mut", "mutant")}, RULES), study(SIX, clinical=clinical))
+    assert "expected one of GBM, astro, oligo, got 'G2 + mutant' (1)" in strange.faults[0]
+    assert "[values.grade] or [values.idh] of the site file" in strange.faults[0]
+
+
+def test_every_head_is_checked_and_named(make_site):
+    heads = [{"name": "death", "task": SURVIVAL}, {"name": "side", "task": {**CLASSES, "column": "side"}}]
+    several = study(SIX, clinical={"columns": ["age_at_diagnosis"]}).content() | {"heads": heads}
+    report = check(make_site({"clinical.tsv": JOINED}, RULES), Study.model_validate_json(json.dumps(several)))
+    assert report.heads["death"].labelled == 3  # b died at month 0, d has no time
+    assert "head death: 3 with its label" in report.lines()
+    (fault,) = report.faults
+    assert fault.startswith("head side: clinical.tsv: expected the column 'side'")
 
 
 def test_modalities_and_gene_coverage(make_site):

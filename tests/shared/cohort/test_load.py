@@ -19,12 +19,18 @@ GROUPS = {"g": ["EGFR", "TP53"]}
 OTHER_GENES = "".join(f"OTHER{i}\t1\t2\t3\t4\n" for i in range(20))  # so that the outliers are few
 FILES = {
     "clinical.tsv": (
-        "case_id\tage_at_diagnosis\tgrade\n"
-        "P1\t60\tG2\nP2\t40\tG2\nP3\t50\tG3\nP4\t70\tG3\nP5\t\tG3\nP6\t55\t\nP7\t45\tG3\n"
+        "case_id\tage_at_diagnosis\tgrade\tdead\tside\nP1\t60\tG2\t1\tleft\nP2\t40\tG2\t0\t\n"
+        "P3\t50\tG3\t\tright\nP4\t70\tG3\t0\tright\nP5\t\tG3\t1\t\nP6\t55\t\t1\tleft\nP7\t45\tG3\t0\tleft\n"
     ),
     "expression.tsv": "gene_symbol\tP1\tP2\tP3\tP5\nEGFR\t3\t-40\t90\t1\nTP53\t1\t2\t\t4\n" + OTHER_GENES,
     "mutations.tsv": "case_id\tIDH1\nP1\t1\nP4\t1\n",
 }
+
+
+HEADS: list[dict[str, Any]] = [
+    {"name": "age", "task": {"kind": "survival", "time_column": "age_at_diagnosis", "event_column": "dead"}},
+    {"name": "side", "task": {"kind": "classification", "column": "side", "classes": ["left", "right"]}},
+]
 
 
 def study_of(groups: Mapping[str, Any] = GROUPS, **expression: Any) -> Study:
@@ -121,3 +127,13 @@ def test_a_store_of_another_vocabulary_is_refused(store: FeatureStore) -> None:
     ) as caught:
         load_patients(store, study_of({"g": ["EGFR", "IDH1"]}), "z")
     assert caught.value.code == "GENES_MISMATCH"
+
+
+def test_further_labels_leave_nobody_out(store: FeatureStore) -> None:
+    study = parse_study({**study_of().content(), "heads": HEADS})
+    patients = load_patients(store, study, "z").patients
+    assert patients.case_id.tolist() == ["P1", "P2", "P3", "P4", "P5", "P7"]  # P6 lacks the main task's label
+    # P3 lacks the event, P5 the time; 40 and 45 months are in the third bin, 60 and more in the last
+    assert patients.further_y.T.tolist() == [[3, 2, -1, 3, -1, 2], [0, -1, 1, 1, -1, 0]]
+    assert patients.further_cens[:, 0].tolist() == [0, 1, 0, 1, 0, 1]
+    assert patients.further_time[:, 0].tolist() == [60, 40, 0, 70, 0, 45]

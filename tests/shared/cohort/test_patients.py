@@ -1,5 +1,7 @@
 """Batches: padding, caps, dropped modalities, zeros for what is absent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,43 @@ def test_bags_are_padded_and_masked() -> None:
     assert batch.expression.tolist() == [[1, 1], [2, 2]]
     assert batch.y.tolist() == [0, 1]
     assert (batch.blood.shape, batch.imaging.shape, len(batch)) == ((2, 0), (2, 0, 0), 2)
+
+
+def labelled() -> Patients:
+    """THREE with two further heads: the first knows the last two patients, the second the first."""
+    y = np.array([[-1, 1], [0, -1], [2, -1]])
+    time, cens = np.array([[0, 5], [7, 0], [9, 0]], np.float32), np.array([[0, 1], [0, 0], [1, 0]], np.float32)
+    return replace(THREE, further_y=y, further_time=time, further_cens=cens)
+
+
+def test_a_study_of_one_task_has_no_further_labels() -> None:
+    assert THREE.further_y.shape == THREE.further_time.shape == (3, 0)
+    batch = THREE.batch([0, 2])
+    assert (batch.further_y.shape, batch.further_y.dtype) == ((2, 0), torch.int64)
+    assert THREE.take([]).batch([]).further_y.shape == (0, 0)
+
+
+def test_further_labels_go_where_their_patients_go() -> None:
+    batch = labelled().take([2, 0]).batch([1, 0], generator=generator(), modality_dropout=0.5)
+    assert batch.further_y.tolist() == [[-1, 1], [2, -1]]
+    assert batch.further_cens.tolist() == [[0, 1], [1, 0]]
+    both = Patients.concatenate([labelled(), labelled().take([1])])
+    assert both.further_y.tolist() == [[-1, 1], [0, -1], [2, -1], [0, -1]]
+    assert labelled().take([]).batch([]).further_y.shape == (0, 2)
+    assert batch.to(torch.device("cpu")).further_y.tolist() == batch.further_y.tolist()
+
+
+def test_the_patients_of_a_head_have_its_labels() -> None:
+    first, second = labelled().of_head(0), labelled().of_head(1)
+    assert (first.case_id.tolist(), first.y.tolist(), first.time.tolist()) == (["P1", "P2"], [0, 2], [7, 9])
+    assert first.cens.tolist() == [0, 1]
+    assert (second.case_id.tolist(), second.y.tolist()) == (["P0"], [1])
+
+
+def test_a_head_can_be_forgotten() -> None:
+    kept = labelled().without_heads(np.array([0]))
+    assert kept.further_y.tolist() == [[-1, 1], [-1, -1], [-1, -1]]
+    assert labelled().without_heads(np.array([], dtype=np.int64)).further_y.tolist() == labelled().further_y.tolist()
 
 
 def test_absent_is_zeros() -> None:

@@ -9,6 +9,8 @@ from client.prepare.patients import read_roster
 from client.prepare.report import PrepareReport
 from shared.site import read_site
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 CLINICAL = "case_id\tsex\tage_at_diagnosis\tdiagnosis_date\na\tmale\t60\t2024-03-01\nb\tfemale\t40\t\n"
 HEADER = "case_id,analyte,value,unit,ref_low,ref_high,collected\n"
 ALP, CRP, CREATININE = "6768-6", "1988-5", "2160-0"

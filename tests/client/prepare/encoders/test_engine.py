@@ -23,7 +23,7 @@ def site_of(**compute: object) -> Site:
     return Site.model_validate({"schema": 1, "site": {"id": "A"}, "compute": {"device": "cpu", **compute}})
 
 
-@pytest.fixture(scope="module", params=["torch", "openvino"])
+@pytest.fixture(scope="module", params=["torch", pytest.param("openvino", marks=pytest.mark.slow)])
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     if request.param == "openvino":
         pytest.importorskip("openvino")

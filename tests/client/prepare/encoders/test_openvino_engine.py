@@ -55,6 +55,7 @@ def test_an_operation_that_openvino_lacks_is_refused():
         engine(np.zeros((1, 32, 32, 3), dtype=np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "serves"), [("auto", "torch"), ("openvino", "openvino")])
 def test_torch_serves_where_openvino_cannot_and_nobody_demanded_it(engine, serves, monkeypatch):
     model = build.Model("svd", 224, "0" * 64, "1" * 64, Sorted().eval(), Transform())

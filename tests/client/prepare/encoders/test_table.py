@@ -10,6 +10,8 @@ from client.prepare.encoders.table import ENCODERS, seeded
 from client.prepare.encoders.torch_engine import fold_batch_norm
 from shared.encoder_names import ENCODER_WIDTHS
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 SMALL = {
     "alexnet",
     "convnext_tiny",

@@ -15,6 +15,8 @@ from shared.digests import sha256_file
 from shared.errors import EncoderError
 from shared.site import Site
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 TILES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 needs_weights = pytest.mark.skipif(weights._deep_sort_file() is None, reason="the extra `offline` is not installed")
 

@@ -21,6 +21,8 @@ from shared.study import Slides
 from simulations.synthetic.aperio import write_aperio
 from tests.slide_files import write_truncated
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 REAL = Path("../shared/data/slides")
 SETTINGS = Slides(mpp=0.5, tile=64, max_patches=5, weights="random")
 real_slides = pytest.mark.skipif(not REAL.is_dir(), reason="the shared test data is not there")

@@ -42,7 +42,11 @@ def real_tiles(name: str, mpp: float) -> list[np.ndarray]:
 
 @real_slides
 @pytest.mark.parametrize(
-    ("name", "mpp", "least"), [("CMU-1-Small-Region.svs", 0.499, 40), ("TCGA-CR-7395-01A-01-TS1.svs", 0.5, 150)]
+    ("name", "mpp", "least"),
+    [
+        ("CMU-1-Small-Region.svs", 0.499, 40),
+        pytest.param("TCGA-CR-7395-01A-01-TS1.svs", 0.5, 150, marks=pytest.mark.slow),
+    ],
 )
 def test_focus_on_real_slides(name, mpp, least):
     tiles = real_tiles(name, mpp)
