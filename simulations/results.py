@@ -14,11 +14,12 @@ from shared.cohort.patients import Patients
 from shared.metrics import MAIN, Scored, Value
 from shared.study import ClassificationTask, Study, SurvivalTask
 from shared.weights import new_model
+from simulations.attention import Pictures
 from simulations.averages import average, difference
 from simulations.fold import Fold
 from simulations.scores import Measured
 
-__all__ = ["RunRecord", "metrics_json", "risk_curves"]
+__all__ = ["RunRecord", "metrics_json", "risk_curves", "run_json"]
 
 PAIRS = (("federated", "local"), ("federated", "pooled"))
 Repeats = list[list[Measured]]  # repeats of folds
@@ -30,18 +31,25 @@ class RunRecord:
     def __init__(self) -> None:
         self.arms: dict[str, dict[str, Repeats]] = {}
         self.without: dict[str, dict[str, dict[str, Repeats]]] = {}
+        self.subsets: dict[str, dict[str, dict[str, Repeats]]] = {}
+        self.heads: dict[str, dict[str, dict[str, Repeats]]] = {}
         self.baselines: dict[str, dict[str, Repeats]] = {}
         self.rounds: dict[str, list[dict[str, Any]]] = {}
         self.seconds: dict[str, float] = {}
         self.round_seconds: list[float] = []
         self.curves: dict[str, list[dict[str, Any]]] = {}
+        self.attention: dict[str, dict[str, Any]] = {}
+        self.pictures: dict[str, Pictures | None] = {}
+        self.notes: list[str] = []  # sentences for the report
         self.failed: dict[str, str] = {}  # arm -> reason; an arm that failed once is left out altogether
 
     def fail(self, arm: str, reason: str) -> None:
         """Leave an arm out: means over some of its folds would not compare with the others."""
         self.failed[arm] = reason
-        for table in (self.arms, self.without, self.rounds, self.curves, self.seconds):
+        for table in (self.arms, self.without, self.subsets, self.heads, self.rounds, self.curves, self.seconds):
             table.pop(arm, None)
+        self.attention.pop(arm, None)
+        self.pictures.pop(arm, None)
 
     @staticmethod
     def put(table: dict[str, Repeats], measured: Mapping[str, Measured], repeat: int) -> None:
@@ -80,6 +88,30 @@ def metrics_json(
     extra
         `command`, `notes`, `started`, `timing.prepare_s` and the like, merged in at the top level.
     """
+    return run_json(
+        study,
+        record,
+        _cohort(study, folds, excluded),
+        folds=len(folds),
+        repeats=repeats,
+        synthetic=synthetic,
+        training=folds[0].training,
+        extra=extra,
+    )
+
+
+def run_json(
+    study: Study,
+    record: RunRecord,
+    cohort: Mapping[str, Any],
+    *,
+    folds: int,
+    repeats: int,
+    synthetic: Sequence[str],
+    training: Sequence[str],
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The same from the cohort section, the number of folds, and the training sites of the first fold."""
     return {
         "schema": 1,
         "software": {"mmfed": __version__, "flwr": flwr.__version__, "torch": str(torch.__version__)},
@@ -94,36 +126,56 @@ def metrics_json(
         },
         "protocol": {
             "name": study.split.protocol,
-            "folds": len(folds),
+            "folds": folds,
             "repeats": repeats,
             "test_fraction": study.split.test_fraction,
         },
-        "cohort": _cohort(study, folds, excluded),
-        "arms": {arm: _arm(record, arm) for arm in record.arms},
+        "cohort": cohort,
+        "arms": {arm: _arm(record, arm, MAIN[study.task.kind]) for arm in record.arms},
         "comparisons": _comparisons(study, record),
+        "floors": _floors(study, record),
         "baselines": {
             name: {where: _values(table[where]) for where in ("own", "own_site_mean", "unseen") if where in table}
             for name, table in record.baselines.items()
         },
-        "privacy": dict.fromkeys(folds[0].training, NOT_PRIVATE),
+        "privacy": dict.fromkeys(training, NOT_PRIVATE),
+        "attention": next(({"arm": arm, **found} for arm, found in record.attention.items() if found), {}),
         "curves": {"kaplan_meier": {"unseen": record.curves}} if record.curves else {},
         **extra,
     }
 
 
-def _arm(record: RunRecord, arm: str) -> dict[str, Any]:
+def _arm(record: RunRecord, arm: str, main: Sequence[str]) -> dict[str, Any]:
     table = record.arms[arm]
     plain = {where: _values(measured) for where, measured in table.items() if not where.startswith("sites.")}
-    sites = {w.removeprefix("sites."): _values(m) for w, m in sorted(table.items()) if w.startswith("sites.")}
     without = {
         modality: {where: _values(part[where]) for where in ("own", "unseen") if where in part}
         for modality, part in record.without.get(arm, {}).items()
     }
-    return {**plain, "sites": sites, "without": without, "rounds": record.rounds.get(arm, [])}
+    heads = {
+        name: {where: _values(part[where]) for where in ("own", "unseen") if where in part}
+        for name, part in record.heads.get(arm, {}).items()
+    }
+    subsets = {name: _subset(part, main) for name, part in record.subsets.get(arm, {}).items()}
+    rounds = record.rounds.get(arm, [])
+    return {**plain, "sites": _sites(table), "without": without, "subsets": subsets, "rounds": rounds} | (
+        {"heads": heads} if heads else {}
+    )
 
 
-def _values(repeats: Repeats) -> dict[str, Any]:
-    return {name: value.to_json() for name, value in _average(repeats).items()}
+def _subset(part: Mapping[str, Repeats], main: Sequence[str]) -> dict[str, Any]:
+    """The main metrics of the patients that have any modality of a subset, scored by that subset alone."""
+    plain = {where: _values(part[where], main) for where in ("own", "unseen") if where in part}
+    return {**plain, "sites": _sites(part, main)}
+
+
+def _sites(table: Mapping[str, Repeats], names: Sequence[str] | None = None) -> dict[str, Any]:
+    return {w.removeprefix("sites."): _values(m, names) for w, m in sorted(table.items()) if w.startswith("sites.")}
+
+
+def _values(repeats: Repeats, names: Sequence[str] | None = None) -> dict[str, Any]:
+    found = _average(repeats)
+    return {name: found[name].to_json() for name in (found if names is None else names) if name in found}
 
 
 def _average(repeats: Repeats) -> dict[str, Value]:
@@ -139,6 +191,27 @@ def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
                 found = difference(first, second, metric) if first and second else None
                 if found is not None:
                     rows.append({"a": a, "b": b, "where": where, "metric": metric, **found.__dict__})
+    return rows
+
+
+def _floors(study: Study, record: RunRecord) -> list[dict[str, Any]]:
+    """Every arm against the best linear floor of the same run, folds and patients, by the first main metric."""
+    metric, rows = MAIN[study.task.kind][0], []
+    for where in ("own_site_mean", "unseen"):
+        known = {
+            name: value
+            for name, table in record.baselines.items()
+            if name.startswith("linear_")
+            and where in table
+            and (value := _average(table[where])[metric].value) is not None
+        }
+        if not known:
+            continue
+        floor = max(known, key=lambda name: known[name])
+        for arm, table in record.arms.items():
+            found = difference(table[where], record.baselines[floor][where], metric) if where in table else None
+            if found is not None:
+                rows.append({"arm": arm, "floor": floor, "where": where, "metric": metric, **found.__dict__})
     return rows
 
 

@@ -1,11 +1,15 @@
 """Score trained arms on patients, with the bootstrap draws that all arms of a fold share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 
 from client.evaluation import predict, score_patients
+from shared.cohort.patients import Patients
 from shared.metrics import (
     Scored,
     bootstrap_weights,
@@ -17,10 +21,11 @@ from shared.metrics import (
 )
 from shared.metrics.scored import Floats
 from shared.seeds import derive_seed
-from simulations.arms import Model, Trained, restored
+from shared.study import Study
+from simulations.arms import Trained, restored
 from simulations.fold import Fold
 
-__all__ = ["DRAWS", "Measured", "Scores", "measure_scores", "score_arm"]
+__all__ = ["DRAWS", "Measured", "Scores", "measure_scores", "score_arm", "subsets_of"]
 
 DRAWS = 1000
 
@@ -33,6 +38,7 @@ class Scores:
     unseen: tuple[Scored, ...]  # all unseen patients, once a model; empty when nobody is unseen
     one_model: bool
     without: Mapping[str, "Scores"] = field(default_factory=dict)  # modality -> the same with it taken away
+    subsets: Mapping[str, "Scores"] = field(default_factory=dict)  # "slides+blood" -> the holders, by these alone
 
 
 @dataclass(frozen=True)
@@ -46,31 +52,73 @@ class Measured:
     events: int | None
 
 
+def subsets_of(modalities: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Every single modality, every pair, and all of them, without repeats (SEEDS.md section 7, item 4)."""
+    pairs = [pair for pair in combinations(modalities, 2) if pair != modalities]
+    return (*((name,) for name in modalities), *pairs, *([modalities] if len(modalities) > 1 else []))
+
+
 def score_arm(fold: Fold, trained: Trained, *, ablate: bool = False) -> Scores:
-    """Score an arm; with `ablate`, again with each modality removed at test time."""
-    use = fold.study.modalities.names
-    without = {name: _score(fold, trained, tuple(m for m in use if m != name)) for name in use} if ablate else {}
-    full = _score(fold, trained, use)
-    return Scores(full.own, full.unseen, full.one_model, without if len(use) > 1 else {})
+    """Score an arm; with `ablate`, again without each modality and by every subset of them.
+
+    `without` scores every patient, as a user would who loses the modality. A subset scores the patients that have any
+    of its modalities: of the others it knows nothing, so their scores would say nothing about it.
+    """
+    use, groups = fold.study.modalities.names, _Groups.of(fold, trained)
+    full = groups.score(fold.study, use)
+    if not ablate or len(use) == 1:
+        return full
+    rest = {name: tuple(other for other in use if other != name) for name in use}
+    subsets = subsets_of(use)
+    scored = {kept: groups.score(fold.study, kept) for kept in {*rest.values(), *subsets} - {use}} | {use: full}
+    return replace(
+        full,
+        without={name: scored[kept] for name, kept in rest.items()},
+        subsets={"+".join(kept): groups.holders(scored[kept], kept) for kept in subsets},
+    )
 
 
-def _score(fold: Fold, trained: Trained, kept: tuple[str, ...]) -> Scores:
-    modules = {name: restored(fold.study, model) for name, model in trained.models.items()}
-    own = []
-    for site in fold.training:
-        name = site if site in trained.models else ""
-        patients = fold.test(site, trained.models[name].statistics)
-        if len(patients):
-            own.append(score_patients(predict(modules[name], patients.only(kept), fold.study), patients, fold.study))
-    unseen = [_unseen(fold, model, modules[name], kept) for name, model in trained.models.items()]
-    return Scores(Scored.concat(own), tuple(s for s in unseen if s is not None), one_model="" in trained.models)
+@dataclass(frozen=True)
+class _Groups:
+    """Which patients each model of an arm scores, on the gene scale that it was trained on."""
+
+    own: tuple[tuple[nn.Module, Patients], ...]  # in site order
+    unseen: tuple[tuple[nn.Module, Patients], ...]
+    one_model: bool
+
+    @classmethod
+    def of(cls, fold: Fold, trained: Trained) -> "_Groups":
+        modules = {name: restored(fold.study, model) for name, model in trained.models.items()}
+        names = {site: site if site in trained.models else "" for site in fold.training}
+        own = [(modules[name], fold.test(site, trained.models[name].statistics)) for site, name in names.items()]
+        strangers = ("",) if "" in trained.models else tuple(trained.models)  # a site's own layers are for its own
+        unseen = [(modules[name], fold.unseen(trained.models[name].statistics)) for name in strangers]
+        return cls(
+            tuple((module, patients) for module, patients in own if len(patients)),
+            tuple((module, patients) for module, patients in unseen if patients is not None),
+            "" in trained.models,
+        )
+
+    def score(self, study: Study, kept: tuple[str, ...]) -> Scores:
+        """Every patient, by the modalities `kept` alone."""
+        own, unseen = (
+            [score_patients(predict(module, patients.only(kept), study), patients, study) for module, patients in group]
+            for group in (self.own, self.unseen)
+        )
+        return Scores(Scored.concat(own), tuple(unseen), self.one_model)
+
+    def holders(self, scores: Scores, kept: tuple[str, ...]) -> Scores:
+        """The patients of `scores` that have any of the modalities `kept`."""
+        own = np.concatenate([_have(patients, kept) for _, patients in self.own])
+        unseen = [_have(patients, kept) for _, patients in self.unseen]
+        parts = tuple(part.take(rows) for part, rows in zip(scores.unseen, unseen, strict=True))
+        return Scores(scores.own.take(own), parts, self.one_model)
 
 
-def _unseen(fold: Fold, model: Model, module: object, kept: tuple[str, ...]) -> Scored | None:
-    patients = fold.unseen(model.statistics)
-    if patients is None:
-        return None
-    return score_patients(predict(module, patients.only(kept), fold.study), patients, fold.study)  # type: ignore[arg-type]
+def _have(patients: Patients, kept: tuple[str, ...]) -> NDArray[np.bool_]:
+    """The patients with any of the modalities `kept`: (P,)."""
+    columns = [patients.modalities.index(name) for name in kept]
+    return np.asarray(patients.present[:, columns].any(axis=1))
 
 
 def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:

@@ -8,6 +8,8 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from shared.metrics import LOWER_IS_BETTER
+from simulations.attention import Pictures
+from simulations.report.attention_section import attention_section
 from simulations.report.curve_figures import kaplan_meier_figure, learning_figure
 from simulations.report.score_figures import (
     ablation_figure,
@@ -16,8 +18,9 @@ from simulations.report.score_figures import (
     signal_figure,
     sites_figure,
 )
-from simulations.report.sentences import headline, held_branches, left_out_in_turn, ranking, trained
-from simulations.report.tables import comparison_table, metric_table, site_rows, site_table
+from simulations.report.sentences import against_floor, headline, held_branches, left_out_in_turn, ranking, trained
+from simulations.report.subset_tables import subset_sites, subset_table
+from simulations.report.tables import comparison_table, head_tables, metric_table, site_rows, site_table
 from simulations.report.words import (
     METRICS,
     PLACES,
@@ -35,14 +38,22 @@ from simulations.report.words import (
 __all__ = ["render_report", "write_report"]
 
 
-def write_report(metrics: dict[str, Any], study_toml: str, folder: Path) -> Path:
-    """Write `folder`/report.html from the content of metrics.json and the study's TOML text; returns its path."""
+def write_report(metrics: dict[str, Any], study_toml: str, folder: Path, pictures: Pictures | None = None) -> Path:
+    """Write `folder`/report.html; returns its path.
+
+    Parameters
+    ----------
+    metrics, study_toml
+        The content of metrics.json, and the study as TOML.
+    pictures
+        Slides with what the model looked at; None = none are shown.
+    """
     path = folder / "report.html"
-    path.write_text(render_report(metrics, study_toml), encoding="utf-8")
+    path.write_text(render_report(metrics, study_toml, pictures), encoding="utf-8")
     return path
 
 
-def render_report(metrics: dict[str, Any], study_toml: str) -> str:
+def render_report(metrics: dict[str, Any], study_toml: str, pictures: Pictures | None = None) -> str:
     """The page as text: no reference to anything outside it, every value escaped."""
     environment = Environment(
         loader=PackageLoader("simulations.report", "."),
@@ -50,10 +61,14 @@ def render_report(metrics: dict[str, Any], study_toml: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(_context(metrics, tomllib.loads(study_toml), study_toml))
+    return environment.get_template("report.html.j2").render(
+        _context(metrics, tomllib.loads(study_toml), study_toml, pictures)
+    )
 
 
-def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) -> dict[str, Any]:
+def _context(
+    metrics: dict[str, Any], study: dict[str, Any], study_toml: str, pictures: Pictures | None
+) -> dict[str, Any]:
     main = main_metrics(metrics)
     title, key = headline(metrics)
     task = study.get("task", {})
@@ -65,6 +80,7 @@ def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) ->
         "title": title,
         "key": key,
         "ranking": ranking(metrics),
+        "floors": against_floor(metrics),
         "trained": trained(metrics, study),
         "tiles": _tiles(metrics),
         "survival": task_kind(metrics) == "survival",
@@ -74,8 +90,12 @@ def _context(metrics: dict[str, Any], study: dict[str, Any], study_toml: str) ->
         "excluded": metrics.get("cohort", {}).get("excluded") or {},
         "tables": [(place_name(place), metric_table(metrics, place, names)) for place in PLACES],
         "comparisons": comparison_table(metrics),
+        "heads": head_tables(metrics, list(METRICS)),
         "sites": site_table(metrics, _at_one_site(main)),
         "figures": _figures(metrics, main),
+        "subsets": subset_table(metrics),
+        "subset_sites": subset_sites(metrics),
+        "attention": attention_section(metrics, task, pictures),
         "lower": joined([metric_name(name) for name in METRICS if name in LOWER_IS_BETTER]),
         "synthetic": metrics.get("synthetic") or [],
         "notes": metrics.get("notes") or [],

@@ -1,33 +1,15 @@
 """Figures of scores: arms with intervals, differences between arms, one row a hospital, one row a modality."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
 
-from simulations.report.drawing import INK, RULE, canvas, legend_above, quiet, text_width, to_svg
-from simulations.report.words import FLOOR, Look, baseline_name, look, metric_name, number, place_name, spread
+from simulations.report.row_figures import Mark, Rows, V, many_marks, one_mark, span_of
+from simulations.report.words import FLOOR, baseline_name, look, metric_name, number, place_name, spread
 
 __all__ = ["ablation_figure", "differences_figure", "scores_figure", "signal_figure", "sites_figure"]
 
-WIDTH = 500
 SITES_AT_MOST = 40
-V: TypeAlias = dict[str, Any]
-Span: TypeAlias = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A value in a row, drawn in the look of its arm; hollow for a floor or an impaired model."""
-
-    look: Look
-    value: V
-    filled: bool = True
-
-
-Rows: TypeAlias = list[tuple[str, list[Mark]]]
 
 
 def scores_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | None:
@@ -42,7 +24,7 @@ def scores_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | 
         return None
     listed = "; ".join(f"{name} {number(m.value['value'])} ({spread(m.value) or 'no interval'})" for name, (m,) in rows)
     alt = f"{metric_name(metric)}, {place_name(place).lower()}: {listed}."
-    return _single(f"scores-{metric}-{place}", alt, rows, _span(mark for r in panels.values() for _, (mark,) in r))
+    return one_mark(f"scores-{metric}-{place}", alt, rows, span_of(mark for r in panels.values() for _, (mark,) in r))
 
 
 def signal_figure(signal: dict[str, V], metrics: dict[str, Any]) -> Markup | None:
@@ -56,7 +38,7 @@ def signal_figure(signal: dict[str, V], metrics: dict[str, Any]) -> Markup | Non
     if not signal or not rows:
         return None
     listed = "; ".join(f"{name} {number(mark.value['value'])}" for name, (mark,) in rows)
-    return _single("signal", f"AUC: {listed}.", rows, _span(mark for _, (mark,) in rows))
+    return one_mark("signal", f"AUC: {listed}.", rows, span_of(mark for _, (mark,) in rows))
 
 
 def differences_figure(comparisons: list[dict[str, Any]], metric: str) -> Markup | None:
@@ -71,7 +53,7 @@ def differences_figure(comparisons: list[dict[str, Any]], metric: str) -> Markup
     listed = [f"{name} {number(mark.value['value'])} ({spread(mark.value)})" for name, (mark,) in rows]
     alt = f"Differences in {metric_name(metric)}: {'; '.join(listed)}.".replace("\n", ", ")
     zero = Mark(FLOOR, {"value": 0.0})
-    return _single(f"differences-{metric}", alt, rows, _span([zero, *(m for _, (m,) in rows)]), zero=True)
+    return one_mark(f"differences-{metric}", alt, rows, span_of([zero, *(m for _, (m,) in rows)]), line=0.0)
 
 
 def sites_figure(metrics: dict[str, Any], metric: str) -> Markup | None:
@@ -85,7 +67,7 @@ def sites_figure(metrics: dict[str, Any], metric: str) -> Markup | None:
     size = {site: max(mark.value.get("n") or 0 for mark in marks) for site, marks in held.items()}
     order = sorted(held, key=lambda site: -size[site])[:SITES_AT_MOST]
     rows = [(f"{site} (n {size[site]})" if size[site] else site, held[site]) for site in order]
-    return _many(f"sites-{metric}", f"{metric_name(metric)} at each hospital", rows) if rows else None
+    return many_marks(f"sites-{metric}", f"{metric_name(metric)} at each hospital", rows) if rows else None
 
 
 def ablation_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | None:
@@ -100,7 +82,7 @@ def ablation_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup 
     if len(rows) < 2:
         return None
     title = f"{metric_name(metric)} without a modality, {place_name(place).lower()}"
-    return _many(f"ablation-{metric}-{place}", title, list(rows.items()))
+    return many_marks(f"ablation-{metric}-{place}", title, list(rows.items()))
 
 
 def _scored(metrics: dict[str, Any], metric: str, place: str) -> Rows:
@@ -114,65 +96,3 @@ def _scored(metrics: dict[str, Any], metric: str, place: str) -> Rows:
         for name, style, found, at in rows
     ]
     return [(name, [mark]) for name, mark in marks if mark.value.get("value") is not None]
-
-
-def _span(marks: Iterable[Mark]) -> Span:
-    """Ends of an axis that holds every value and interval."""
-    ends = [end for mark in marks for key in ("value", "low", "high") if (end := mark.value.get(key)) is not None]
-    margin = 0.07 * (max(ends) - min(ends)) or 0.05
-    return min(ends) - margin, max(ends) + margin
-
-
-def _single(name: str, alt: str, rows: Rows, span: Span, *, zero: bool = False) -> Markup:
-    """One mark a row, its figure at the right."""
-    lines = max(label.count("\n") + 1 for label, _ in rows)
-    with quiet():
-        left = text_width([label for label, _ in rows])
-        figure, axes = canvas(WIDTH, 34 + (16 + 16 * lines) * len(rows), left=left, right=48)
-        if zero:
-            axes.axvline(0, color="#9aa5b1", linewidth=1)
-        for y, (_, (mark,)) in enumerate(rows):
-            _dot(axes, mark, y, size=62)
-            colour = INK if mark.filled else mark.look.colour
-            axes.text(
-                1.02, y, number(mark.value["value"]), transform=axes.get_yaxis_transform(), va="center", color=colour
-            )
-        _frame(axes, [label for label, _ in rows], span)
-        return to_svg(figure, name, alt)
-
-
-def _many(name: str, title: str, rows: Rows) -> Markup:
-    """Several marks a row, one an arm, with a legend above."""
-    shown = list(dict.fromkeys(mark.look for _, marks in rows for mark in marks))
-    with quiet():
-        figure, axes = canvas(WIDTH, 64 + 36 * len(rows), left=text_width([label for label, _ in rows]), top=28)
-        for y, (_, marks) in enumerate(rows):
-            axes.axhspan(y - 0.5, y + 0.5, color="#f6f8fa" if y % 2 == 0 else "white", linewidth=0)
-            for mark in marks:
-                place = shown.index(mark.look) / (len(shown) - 1) - 0.5 if len(shown) > 1 else 0.0
-                _dot(axes, mark, y + 0.52 * place, size=36, thin=True)
-        for style in shown:
-            axes.scatter([], [], color=style.colour, marker=style.marker, s=40, label=style.name)
-        _frame(axes, [label for label, _ in rows], _span(mark for _, marks in rows for mark in marks))
-        legend_above(axes, columns=4)
-        listed = [
-            f"{label}: " + ", ".join(f"{mark.look.name.lower()} {number(mark.value['value'])}" for mark in marks)
-            for label, marks in rows
-        ]
-        return to_svg(figure, name, f"{title}. {'; '.join(listed)}.")
-
-
-def _dot(axes: Axes, mark: Mark, y: float, *, size: float, thin: bool = False) -> None:
-    low, high, colour = mark.value.get("low"), mark.value.get("high"), mark.look.colour
-    if low is not None and high is not None:
-        axes.hlines(y, low, high, color=colour, linewidth=1.4 if thin else 2.4, alpha=0.5 if thin else 0.75)
-    face = colour if mark.filled else "white"
-    x = [mark.value["value"]]
-    axes.scatter(x, [y], s=size, marker=mark.look.marker, facecolor=face, edgecolor=colour, linewidth=1.6, zorder=3)
-
-
-def _frame(axes: Axes, labels: list[str], span: Span) -> None:
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlim(*span)
-    axes.grid(axis="x", color=RULE, linewidth=0.8)

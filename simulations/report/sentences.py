@@ -17,7 +17,7 @@ from simulations.report.words import (
     value_of,
 )
 
-__all__ = ["headline", "held_branches", "hospitals", "left_out_in_turn", "ranking", "trained"]
+__all__ = ["against_floor", "headline", "held_branches", "hospitals", "left_out_in_turn", "ranking", "trained"]
 
 WHOM = {
     "unseen": "patients of hospitals that never took part",
@@ -40,13 +40,13 @@ def trained(metrics: dict[str, Any], study: dict[str, Any]) -> str:
     """What was trained, on whom and how, in one paragraph."""
     described, cohort = metrics.get("study", {}), metrics.get("cohort", {})
     sites, unseen = cohort.get("sites") or {}, cohort.get("unseen") or {}
-    survival = task_kind(metrics) == "survival"
-    target = "survival" if survival else str(study.get("task", {}).get("column", "the class"))
+    column = str(study.get("task", {}).get("column", "the class"))
+    aim = {"survival": "predict survival", "detection": "find lesions"}.get(task_kind(metrics), f"predict {column}")
     size = f" with {described['parameters']:,} parameters" if described.get("parameters") else ""
     used = list(study.get("modalities", {}))
     reading = f", reading {joined(used)}," if used else ""
     rounds = study.get("training", {}).get("rounds")
-    text = f"The model {described.get('architecture', '')}{size}{reading} was trained to predict {target}"
+    text = f"The model {described.get('architecture', '')}{size}{reading} was trained to {aim}"
     text += f" in {rounds} rounds" if rounds else ""
     patients, train = (sum(site.get(key) or 0 for site in sites.values()) for key in ("patients", "train"))
     if left_out_in_turn(metrics):
@@ -95,6 +95,31 @@ def ranking(metrics: dict[str, Any]) -> str:
         return ""
     listed = [f"{name} {number(known[name])}" for name in sorted(known, key=lambda name: -known[name])]
     return f"Highest first, {metric_name(main)}, {place_name(place).lower()}: {', '.join(listed)}."
+
+
+def against_floor(metrics: dict[str, Any]) -> list[str]:
+    """One plain sentence for each group of patients on whom a linear model reaches more than an arm."""
+    sentences = []
+    for place, whom in WHOM.items():
+        losers = [row for row in metrics.get("floors") or [] if row["where"] == place and row["difference"] < 0]
+        if not losers:
+            continue
+        metric, floor = losers[0]["metric"], losers[0]["floor"]
+        value = value_of(metrics["baselines"][floor], place, metric)
+        sentences.append(
+            f"On {whom}, the best linear model of the pooled patients ({baseline_name(floor)}, {metric_name(metric)} "
+            f"{number(value)}) is above {joined([_lead(row) for row in losers])}."
+        )
+    return sentences
+
+
+def _lead(row: dict[str, Any]) -> str:
+    """An arm that stays below a floor, the floor's lead with its interval, and whether that is more than chance."""
+    ends = {"low": row["high"], "high": row["low"]}
+    interval = spread({end: None if value is None else -value for end, value in ends.items()})
+    clear = row["high"] is not None and row["high"] < 0
+    unclear = "" if clear else ", not a clear difference"
+    return f"{look(row['arm']).name.lower()} by {number(-row['difference'])} (95 % interval {interval}{unclear})"
 
 
 def held_branches(metrics: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from simulations.report.sentences import hospitals, left_out_in_turn
 from simulations.report.words import DASH, baseline_name, look, metric_name, number, place_name, spread
 
-__all__ = ["Cell", "Footnotes", "Table", "comparison_table", "metric_table", "site_rows", "site_table"]
+__all__ = ["Cell", "Footnotes", "Table", "comparison_table", "head_tables", "metric_table", "site_rows", "site_table"]
 
 SITES_AT_MOST = 60
 
@@ -19,6 +19,7 @@ class Cell:
     spread: str = ""
     mark: str = ""
     title: str = ""
+    shade: float | None = None  # 0 to 1, how dark the cell is; None = not shaded
 
 
 @dataclass
@@ -76,6 +77,19 @@ def metric_table(metrics: dict[str, Any], place: str, names: list[str]) -> Table
         if any(name in scores[place] for _, scores in columns)
     ]
     return Table([name for name, _ in columns], rows, notes.lines)
+
+
+def head_tables(metrics: dict[str, Any], names: list[str]) -> list[tuple[str, Table]]:
+    """A title and a table for each further head and group of patients: one row a metric, one column an arm."""
+    arms = {arm: scores["heads"] for arm, scores in metrics.get("arms", {}).items() if scores.get("heads")}
+    heads = list(dict.fromkeys(head for found in arms.values() for head in found))
+    tables = [
+        (f"{head}: {place_name(place).lower()}", metric_table({"arms": parts}, place, names))
+        for head in heads
+        for parts in [{arm: found[head] for arm, found in arms.items() if head in found}]
+        for place in ("own", "unseen")
+    ]
+    return [(title, table) for title, table in tables if table.rows]
 
 
 def site_table(metrics: dict[str, Any], names: tuple[str, ...]) -> Table:

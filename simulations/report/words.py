@@ -7,6 +7,7 @@ from shared.metrics import MAIN, Kind
 
 __all__ = [
     "FLOOR",
+    "KINDS",
     "METRICS",
     "PLACES",
     "Look",
@@ -42,6 +43,8 @@ ARMS = {
     "finetuned": Look("Fine-tuned", "#7a5195", "^"),
     "personal": Look("Personal", "#b0476b", "v"),
 }
+KINDS = ("#2a7f8e", "#5c86b8", "#8a6aa8", "#b8607f", "#b07a3c", "#66864b", "#6b7683", "#3f5a78")
+"""Colours of classes, the same as .class0 to .class7 of report.css."""
 FLOOR = Look("Floor", "#7d8792", "o")
 
 METRICS = {
@@ -55,14 +58,16 @@ METRICS = {
     "micro_auc": "AUC, micro",
     "pr_auc": "PR-AUC",
     "mcc": "Matthews correlation",
+    "quadratic_kappa": "Kappa, quadratic weights",
     "brier": "Brier score",
     "ece": "Calibration error",
     "c_index": "c-index",
     "c_index_within_site": "c-index within sites",
     "ipcw_c_index": "c-index, IPCW",
     "ibs": "Integrated Brier score",
-    "map50": "mAP50",
-    "map50_95": "mAP50-95",
+    "map50": "mAP@.5",
+    "map50_95": "mAP@.5:.95",
+    "recall_25": "Lesions found at confidence .25",
 }
 PLACES = {
     "own": "Own patients, together",
@@ -70,7 +75,6 @@ PLACES = {
     "unseen": "Unseen hospitals",
 }
 BASELINES = {
-    "linear_expression": "Linear, expression only",
     "site_alone": "Hospital alone",
     "age_alone": "Age alone",
     "age": "Age alone",
@@ -95,6 +99,9 @@ def place_name(place: str) -> str:
 
 def baseline_name(name: str) -> str:
     """A floor as a reader knows it."""
+    if name.startswith("linear_"):
+        kept = name.removeprefix("linear_")
+        return "Linear, all modalities" if kept == "all" else f"Linear, {kept} only"
     return BASELINES.get(name, _plain(name))
 
 
@@ -123,9 +130,11 @@ def joined(parts: list[str]) -> str:
 
 
 def task_kind(metrics: dict[str, Any]) -> Kind:
-    """Survival when any score is a survival metric, else classification."""
+    """Told by the names of the scores; classification when there is none."""
     scores = [*metrics.get("arms", {}).values(), *metrics.get("baselines", {}).values()]
     named = {name for score in scores for place in PLACES for name in score.get(place) or {}}
+    if "map50" in named:
+        return "detection"
     return "survival" if named & {"c_index", "ibs"} else "classification"
 
 

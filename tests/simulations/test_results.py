@@ -10,8 +10,10 @@ import pytest
 from shared.metrics import Scored, metric_names
 from simulations.results import risk_curves
 
+pytestmark = pytest.mark.slow  # a whole simulation, which test_simulate.py looks at in the quick loop
+
 V = {"value", "low", "high", "sd", "n", "events", "from", "reason"}
-METRICS = set(metric_names("classification", 3))
+METRICS = set(metric_names("classification", 3, ordered=True))
 TRAINING = {"02", "06", "HT"}
 
 
@@ -58,7 +60,7 @@ def test_arms(metrics: dict[str, Any]) -> None:
     assert list(metrics["arms"]) == ["federated", "pooled", "local"]
     tests = sum(site["test"] for site in metrics["cohort"]["sites"].values())
     for name, arm in metrics["arms"].items():
-        assert set(arm) == {"own", "own_site_mean", "unseen", "sites", "without", "rounds"}
+        assert set(arm) == {"own", "own_site_mean", "unseen", "sites", "without", "subsets", "rounds"}
         for where in ("own", "own_site_mean", "unseen"):
             assert set(arm[where]) == METRICS
         assert set(arm["sites"]) == TRAINING
@@ -67,6 +69,12 @@ def test_arms(metrics: dict[str, Any]) -> None:
         assert set(arm["without"]) == ({"expression", "clinical"} if name == "federated" else set())
         for part in arm["without"].values():
             assert set(part) == {"own", "unseen"}
+        subsets = {"expression", "clinical", "expression+clinical"} if name == "federated" else set()
+        assert set(arm["subsets"]) == subsets
+        for part in arm["subsets"].values():
+            assert set(part) == {"own", "unseen", "sites"}
+            assert set(part["own"]) == set(part["unseen"]) == {"auc", "accuracy"}
+            assert set(part["sites"]) == TRAINING
         assert [r["round"] for r in arm["rounds"]] == [1, 2, 3]
         assert all({"round", "loss", "sites"} <= set(r) for r in arm["rounds"])
 
@@ -111,6 +119,30 @@ def test_comparisons_use_the_site_mean(metrics: dict[str, Any]) -> None:
         assert set(row) == {"a", "b", "where", "metric", "difference", "low", "high"}
         a, b = (metrics["arms"][row[arm]][row["where"]][row["metric"]]["value"] for arm in ("a", "b"))
         assert row["difference"] == pytest.approx(a - b)
+
+
+def test_all_modalities_together_are_the_arm_itself(metrics: dict[str, Any]) -> None:
+    arm = metrics["arms"]["federated"]
+    for where in ("own", "unseen"):
+        assert arm["subsets"]["expression+clinical"][where]["auc"] == arm[where]["auc"]
+
+
+def test_every_arm_is_held_against_the_best_linear_floor(metrics: dict[str, Any]) -> None:
+    rows = metrics["floors"]
+    assert {(row["arm"], row["where"]) for row in rows} == {
+        (arm, where) for arm in metrics["arms"] for where in ("own_site_mean", "unseen")
+    }
+    for row in rows:
+        floors = {name: v[row["where"]]["auc"]["value"] for name, v in metrics["baselines"].items() if "linear" in name}
+        assert row["floor"] == max(floors, key=lambda name: floors[name])
+        assert row["metric"] == "auc"
+        value = metrics["arms"][row["arm"]][row["where"]]["auc"]["value"]
+        assert row["difference"] == pytest.approx(value - floors[row["floor"]])
+        assert row["low"] <= row["difference"] <= row["high"]
+
+
+def test_a_model_without_attention_has_none(metrics: dict[str, Any]) -> None:
+    assert metrics["attention"] == {}
 
 
 def test_floors_stand_beside_the_arms(metrics: dict[str, Any]) -> None:

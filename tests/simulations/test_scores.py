@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shared.metrics import Scored
@@ -11,7 +12,7 @@ from shared.study import Study
 from simulations.arms import train_arm
 from simulations.averages import average, difference
 from simulations.fold import Fold
-from simulations.scores import DRAWS, Scores, measure_scores, score_arm
+from simulations.scores import DRAWS, Scores, measure_scores, score_arm, subsets_of
 
 
 def _classified(site: str, y: Sequence[int], p1: Sequence[float]) -> Scored:
@@ -140,3 +141,36 @@ def test_each_modality_is_taken_away_in_turn(
     assert not np.allclose(intercept, scores.own.scores)
     assert not np.allclose(intercept, scores.without["clinical"].own.scores)
     assert score_arm(fold, trained).without == {}
+
+
+def test_subsets_are_singles_pairs_and_all_in_the_fixed_order() -> None:
+    assert subsets_of(("slides",)) == (("slides",),)
+    assert subsets_of(("slides", "blood")) == (("slides",), ("blood",), ("slides", "blood"))
+    four = subsets_of(("slides", "expression", "blood", "clinical"))
+    assert len(four) == 4 + 6 + 1
+    assert four[4] == ("slides", "expression")
+    assert four[-1] == ("slides", "expression", "blood", "clinical")
+
+
+def test_a_subset_scores_the_patients_that_have_any_of_it(
+    make_cohort: Any, make_study: Callable[..., Study], make_prepared: Any, tmp_path: Any
+) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 20, "BB": 20, "ZZ": 4})
+    table = pd.read_csv(cohort / "expression.tsv", sep="\t")
+    table.drop(columns=[name for name in table if name.startswith("TCGA-BB")]).to_csv(
+        cohort / "expression.tsv", sep="\t", index=False
+    )
+    prepared = make_prepared(cohort, make_study(), tmp_path / "cache")
+    (fold,) = prepared.folds()
+    scores = score_arm(fold, train_arm("pooled", fold, prepared.hospitals, tmp_path), ablate=True)
+    assert list(scores.subsets) == ["expression", "clinical", "expression+clinical"]
+    genes, clinical = scores.subsets["expression"], scores.subsets["clinical"]
+    assert set(genes.own.site) == {"AA"}  # nobody at BB has genes
+    assert set(clinical.own.site) == {"AA", "BB"}
+    assert [len(part) for part in genes.unseen] == [4]
+    same = scores.without["clinical"].own  # every patient, by genes alone
+    assert np.array_equal(genes.own.scores, same.take(same.site == "AA").scores)
+    found = measure_scores(genes, fold)
+    assert found["own"].n == int((scores.own.site == "AA").sum())
+    assert found["sites.BB"].n == 0
+    assert found["sites.BB"].reasons["accuracy"] == "no patients"

@@ -97,12 +97,22 @@ def _arm(arm: str, names: tuple[str, ...], rng: np.random.Generator, survival: b
         }
         for name, drop in drops
     }
+    subsets = {}
+    if arm == "federated":
+        for name, n, loss in (("slides", 80, 0.1), ("blood", 70, 0.15), ("slides+blood", 90, 0.05)):
+            subsets[name] = {
+                "own": _scores(own - loss, names[:2], n, rng, events, 0.05),
+                "unseen": _scores(unseen - loss, names[:2], n // 2, rng, events, 0.06),
+                "sites": {site: _scores(own - loss, names[:2], 12, rng, None, 0.12) for site in SITES},
+            }
+        subsets["blood"]["sites"]["TM"] = {name: v(None, n=0, reason="no patients") for name in names[:2]}
     return {
         "own": _scores(own + 0.01, names, 97, rng, events, 0.045),
         "own_site_mean": _scores(own, names, 97, rng, events, 0.05),
         "unseen": _scores(unseen, names, 46, rng, events, 0.06),
         "sites": sites,
         "without": without,
+        "subsets": subsets,
         "rounds": rounds,
     }
 
@@ -194,6 +204,12 @@ def _metrics(kind: str) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture
+def plain(metrics_of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Metrics without a picture."""
+    return {**metrics_of("classification"), "arms": {}, "baselines": {}, "comparisons": [], "signal": {}}
+
+
 @pytest.fixture(scope="session")
 def _made() -> dict[str, dict[str, Any]]:
     return {kind: _metrics(kind) for kind in ("classification", "survival")}
@@ -205,6 +221,6 @@ def metrics_of(_made: dict[str, dict[str, Any]]) -> Callable[[str], dict[str, An
     return lambda kind: copy.deepcopy(_made[kind])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def study_toml() -> str:
     return STUDY

@@ -1,3 +1,4 @@
+import copy
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from simulations.report import render_report, write_report
+
+pytestmark = pytest.mark.slow  # together they take seconds
 
 Make = Callable[[str], dict[str, Any]]
 VOID = {"meta", "br", "link", "img", "path", "use", "rect"}
@@ -49,12 +52,23 @@ def read(html: str) -> Page:
     return page
 
 
+@pytest.fixture(scope="module")
+def pages(
+    _made: dict[str, dict[str, Any]], study_toml: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The page of each kind of task, drawn once: its figures take seconds."""
+    return {
+        kind: write_report(copy.deepcopy(metrics), study_toml, tmp_path_factory.mktemp(kind))
+        for kind, metrics in _made.items()
+    }
+
+
 @pytest.mark.parametrize("kind", ["classification", "survival"])
-def test_one_file_with_everything_in_it(kind: str, metrics_of: Make, study_toml: str, tmp_path: Path) -> None:
-    path = write_report(metrics_of(kind), study_toml, tmp_path)
+def test_one_file_with_everything_in_it(kind: str, pages: dict[str, Path]) -> None:
+    path = pages[kind]
     html = path.read_text(encoding="utf-8")
     page = read(html)
-    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
     assert path.stat().st_size < 500_000
     assert all(reference.startswith("#") for reference in page.references)
     assert {reference[1:] for reference in page.references} <= set(page.ids)
@@ -64,8 +78,8 @@ def test_one_file_with_everything_in_it(kind: str, metrics_of: Make, study_toml:
 
 
 @pytest.mark.parametrize("kind", ["classification", "survival"])
-def test_every_section_is_there(kind: str, metrics_of: Make, study_toml: str) -> None:
-    html = render_report(metrics_of(kind), study_toml)
+def test_every_section_is_there(kind: str, pages: dict[str, Path]) -> None:
+    html = pages[kind].read_text(encoding="utf-8")
     sections = re.findall(r"<h2>(.*?)</h2>", html)
     own = ["Survival by predicted risk"] if kind == "survival" else []
     alone = [] if kind == "survival" else ["Each modality alone"]
@@ -76,6 +90,7 @@ def test_every_section_is_there(kind: str, metrics_of: Make, study_toml: str) ->
         "Hospital by hospital",
         *own,
         "What each modality adds",
+        "Which modalities",
         *alone,
         "Learning",
         "All metrics",
@@ -88,8 +103,8 @@ def test_every_section_is_there(kind: str, metrics_of: Make, study_toml: str) ->
     assert "too few hospitals had blood in 1 round" in html
 
 
-def test_pictures_are_described_and_their_ids_differ(metrics_of: Make, study_toml: str) -> None:
-    html = render_report(metrics_of("classification"), study_toml)
+def test_pictures_are_described_and_their_ids_differ(pages: dict[str, Path]) -> None:
+    html = pages["classification"].read_text(encoding="utf-8")
     page = read(html)
     pictures = re.findall(r'<svg [^>]*role="img" aria-label="([^"]+)"', html)
     assert len(pictures) == html.count("<svg ") >= 10
@@ -97,8 +112,8 @@ def test_pictures_are_described_and_their_ids_differ(metrics_of: Make, study_tom
     assert len(set(page.ids)) == len(page.ids)
 
 
-def test_null_is_a_dash_with_its_reason_as_a_footnote(metrics_of: Make, study_toml: str) -> None:
-    html = render_report(metrics_of("classification"), study_toml)
+def test_null_is_a_dash_with_its_reason_as_a_footnote(pages: dict[str, Path]) -> None:
+    html = pages["classification"].read_text(encoding="utf-8")
     assert '<td title="one class">–<sup>a</sup></td>' in html
     assert "<sup>a</sup> one class" in html
     assert not re.search(r"\b(nan|None)\b", re.sub(r'fill="none"|fill: none', "", html))
@@ -127,9 +142,8 @@ def test_a_hospital_in_other_letters_is_no_warning(metrics_of: Make, study_toml:
     assert "東京" in render_report(metrics, study_toml)
 
 
-def test_the_same_metrics_make_the_same_page(metrics_of: Make, study_toml: str) -> None:
-    metrics = metrics_of("survival")
-    assert render_report(metrics, study_toml) == render_report(metrics, study_toml)
+def test_the_same_metrics_make_the_same_page(pages: dict[str, Path], metrics_of: Make, study_toml: str) -> None:
+    assert render_report(metrics_of("survival"), study_toml) == pages["survival"].read_text(encoding="utf-8")
 
 
 def test_one_arm_and_nothing_else(metrics_of: Make) -> None:
@@ -156,12 +170,6 @@ def test_keys_that_may_be_missing(metrics_of: Make, study_toml: str) -> None:
     for part in ("own", "own_site_mean", "unseen", "sites", "without", "rounds"):
         arm = {name: value for name, value in full["arms"]["federated"].items() if name != part}
         read(render_report({**full, "arms": {"federated": arm}}, study_toml))
-
-
-@pytest.fixture
-def plain(metrics_of: Make) -> dict[str, Any]:
-    """Metrics without a picture."""
-    return {**metrics_of("classification"), "arms": {}, "baselines": {}, "comparisons": [], "signal": {}}
 
 
 def test_what_was_generated_is_said_at_the_top_and_below(plain: dict[str, Any], study_toml: str) -> None:

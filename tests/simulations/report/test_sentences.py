@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from simulations.report.sentences import headline, hospitals, ranking, trained
+from simulations.report.sentences import against_floor, headline, hospitals, ranking, trained
 from simulations.report.words import joined, main_metrics, number, spread, task_kind
 
 Make = Callable[[str], dict[str, Any]]
@@ -90,4 +90,20 @@ def test_lists_as_text() -> None:
         "4 hospitals",
         "2 hospitals",
         "other hospitals",
+    ]
+
+
+def test_a_linear_floor_above_an_arm_is_said_for_every_arm_that_loses(metrics_of: Make) -> None:
+    metrics = metrics_of("classification")
+    metrics["baselines"]["linear_all"] = {"unseen": {"auc": {"value": 0.9}}, "own_site_mean": {"auc": {"value": 0.8}}}
+    rows = [("federated", -0.07, -0.12, -0.02), ("local", -0.2, -0.3, -0.1), ("pooled", -0.01, -0.05, 0.03)]
+    metrics["floors"] = [
+        {"arm": a, "floor": "linear_all", "where": "unseen", "metric": "auc", "difference": d, "low": low, "high": high}
+        for a, d, low, high in rows
+    ] + [{"arm": "federated", "floor": "linear_all", "where": "own_site_mean", "metric": "auc", "difference": 0.05,
+          "low": 0.01, "high": 0.1}]  # fmt: skip
+    assert against_floor(metrics) == [
+        "On patients of hospitals that never took part, the best linear model of the pooled patients (Linear, all "
+        "modalities, AUC 0.900) is above federated by 0.070 (95 % interval 0.020–0.120), local by 0.200 (95 % interval "
+        "0.100–0.300) and pooled by 0.010 (95 % interval −0.030 to 0.050, not a clear difference)."
     ]

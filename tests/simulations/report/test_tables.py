@@ -1,4 +1,15 @@
-from simulations.report.tables import Cell, Footnotes, comparison_table, metric_table, site_rows, site_table
+from collections.abc import Callable
+from typing import Any
+
+from simulations.report.tables import (
+    Cell,
+    Footnotes,
+    comparison_table,
+    head_tables,
+    metric_table,
+    site_rows,
+    site_table,
+)
 
 V = {"value": 0.8, "low": 0.7, "high": 0.9, "sd": None, "n": 40, "events": 12, "from": "statistics", "reason": None}
 NULL = V | {"value": None, "low": None, "high": None, "reason": "one class"}
@@ -59,3 +70,13 @@ def test_cohort_rows_follow_the_order_of_the_study() -> None:
     assert first["mix"] == [("low", 3, 75.0), ("high", 1, 25.0), ("other", 0, 0.0)]
     assert first["modalities"] == [0]
     assert (unseen["name"], unseen["modalities"], unseen["unseen"]) == ("Unseen (1 hospital)", [None], True)
+
+
+def test_every_head_has_a_table_of_its_own(metrics_of: Callable[[str], dict[str, Any]]) -> None:
+    metrics = metrics_of("classification")
+    assert head_tables(metrics, ["c_index", "auc"]) == []
+    metrics["arms"]["federated"]["heads"] = {"survival": {"own": {"c_index": {"value": 0.7, "n": 90}}}}
+    ((title, table),) = head_tables(metrics, ["c_index", "auc"])
+    assert title == "survival: own patients, together"
+    assert table.head == ["Federated"]
+    assert [(name, [cell.text for cell in cells]) for name, _, cells in table.rows] == [("c-index", ["0.700"])]
