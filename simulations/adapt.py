@@ -9,17 +9,26 @@ import pandas as pd
 
 from shared.cohort.genes import groups_digest
 from shared.cohort.imaging_sheet import read_imaging
-from shared.cohort.tables import aux_columns, read_blood, read_clinical, read_expression, read_slides
-from shared.errors import BadInput, StudyError
+from shared.cohort.tables import (
+    aux_columns,
+    read_blood,
+    read_clinical,
+    read_exclusions,
+    read_expression,
+    read_slides,
+)
+from shared.errors import BadInput, CohortError, StudyError
 from shared.resolve import resolve
-from shared.study import ClassificationTask, Study, parse_study
-from shared.tasks import classes_in
+from shared.study import ClassificationTask, DetectionTask, Federation, Study, SurvivalTask, parse_study
+from shared.tasks import classes_in, task_of
 
 __all__ = ["adapt", "of_fold", "override"]
 
 
 def override(study: Study, settings: Sequence[str]) -> Study:
     """Apply `--set key=value`; keys are paths of the study file, values are TOML (a bare word is a string).
+
+    `modalities.NAME=false` runs the study without that modality.
 
     Raises
     ------
@@ -44,12 +53,19 @@ def override(study: Study, settings: Sequence[str]) -> Study:
 def _assign(content: dict[str, Any], path: list[str], value: Any) -> None:
     if path == ["model", "architecture"] and content["model"]["architecture"] != value:
         content["model"] = {}  # another architecture has other options
+    if path == ["model", "preset"]:  # the study's options are complete and would all win over the preset's
+        content["model"] = {"architecture": content["model"]["architecture"]}
     if path == ["task", "kind"] and content["task"]["kind"] != value:
         content["task"] = {}
     if path == ["task", "column"] and content["task"].get("column") != value:
-        content["task"] |= {"classes": [], "groups": {}, "priors": [], "ordered": False}
+        content["task"] = {"kind": content["task"].get("kind")}  # all else was said of the other column
     if path == ["federation", "strategy"] and content["federation"]["strategy"] != value:
         content["federation"]["strategy_options"] = {}  # completed with the other one's defaults
+        for name in ("quorum", "branch_quorum"):  # so is a quorum that was not raised
+            if content["federation"].get(name) == Federation.model_fields[name].default:
+                del content["federation"][name]
+    if len(path) == 2 and path[0] == "modalities" and value is False:
+        value = None  # the study is run without
     for key in path[:-1]:
         if not isinstance(content.get(key), dict):
             content[key] = {}
@@ -82,9 +98,7 @@ def adapt(study: Study, cohort: Path, *, synthetic: bool, folder: Path | None = 
     clinical = read_clinical(cohort)
     study = _available(study, cohort, clinical, notes)
     study = _genes(study, cohort, synthetic, notes)
-    if isinstance(study.task, ClassificationTask) and not study.task.classes:
-        task = study.task.model_copy(update={"classes": classes_in(clinical, study.task)})
-        study = study.model_copy(update={"task": task})
+    study = _labels(study, clinical[~clinical["case_id"].isin(read_exclusions(cohort))], notes)
     # parsed again, so that what the cohort supplied is held to the same rules as what a person wrote
     return parse_study(resolve(study, folder).content(), source=study.name), notes
 
@@ -116,6 +130,38 @@ def _available(study: Study, cohort: Path, clinical: pd.DataFrame, notes: list[s
         return study
     notes.append(f"The cohort has no {' and no '.join(dropped)}: the study was run without.")
     return study.model_copy(update={"modalities": use.model_copy(update=dict.fromkeys(dropped))})
+
+
+def _labels(study: Study, clinical: pd.DataFrame, notes: list[str]) -> Study:
+    """Take the classes of the cohort where the study names none, and hold the whole table to every task at once."""
+    faults: list[str] = []
+    if not isinstance(study.task, DetectionTask):
+        study = study.model_copy(update={"task": _labelled(study.task, clinical, "", notes, faults)})
+    heads = [
+        head.model_copy(update={"task": _labelled(head.task, clinical, f"head {head.name}: ", notes, faults)})
+        for head in study.heads
+    ]
+    if faults:
+        raise CohortError("\n".join(faults))
+    return study.model_copy(update={"heads": tuple(heads)})
+
+
+def _labelled(
+    task: ClassificationTask | SurvivalTask, clinical: pd.DataFrame, name: str, notes: list[str], faults: list[str]
+) -> ClassificationTask | SurvivalTask:
+    """The task with its classes; adds what the task refuses to `faults`, and classes that nobody has to `notes`."""
+    try:
+        if isinstance(task, ClassificationTask) and not task.classes:
+            task = task.model_copy(update={"classes": classes_in(clinical, task)})
+        labels = task_of(task).labels(clinical)
+    except (CohortError, StudyError) as exc:
+        faults.append(f"{name}{exc}")
+        return task
+    classes = task.classes if isinstance(task, ClassificationTask) else ()
+    nobody = [class_ for place, class_ in enumerate(classes) if place not in labels.y]
+    if nobody:
+        notes.append(f"{name}No patient of the cohort is {' or '.join(nobody)}: nothing can be learnt or said of it.")
+    return task
 
 
 def _genes(study: Study, cohort: Path, synthetic: bool, notes: list[str]) -> Study:

@@ -18,6 +18,8 @@ from safetensors.numpy import load_file
 import client.app
 import server.app
 from client.approvals import approve, approved
+from client.local_layers import LAYERS
+from client.local_state import read_local
 from client.prepare.settings import PrepareSettings, store_folder
 from client.training import train_round
 from server.results import read_rounds
@@ -33,7 +35,7 @@ from simulations.fold import Fold
 from simulations.hospitals import Hospital
 from simulations.inline import InlineGrid
 
-__all__ = ["ARMS", "Model", "Trained", "restored", "train_arm"]
+__all__ = ["ARMS", "Model", "Trained", "federate", "inputs_name", "restored", "train_arm"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Trained:
-    """An arm after training: one model for all sites under "", or a model a site."""
+    """An arm after training: one model for all sites under "", or a model a site, or both (a site's own layers)."""
 
     models: Mapping[str, Model]
     seconds: float
@@ -61,13 +63,24 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
     """The deployment's own ServerApp and ClientApp over the in-process Grid. Simulations approve themselves."""
     started, study = time.perf_counter(), fold.study
     members = [hospital for hospital in hospitals if hospital.id in fold.training]
+    run, own = federate(study, members, folder / inputs_name(fold, members))
+    statistics = run / "gene_stats.safetensors"
+    table = GeneStatistics(load_file(statistics)["gene_statistics"]) if statistics.is_file() else None
+    model = Model(load_file(run / "model.safetensors"), table)
+    # every site scores its own patients with the layers it keeps its own of, everybody else with the average
+    models = {site: Model({**model.arrays, **kept}, table) for site, kept in own.items() if kept}
+    return Trained({"": model, **models}, time.perf_counter() - started, read_rounds(run))
+
+
+def federate(study: Study, members: Sequence[Hospital], folder: Path) -> tuple[Path, dict[str, Arrays]]:
+    """Train `study` at `members`: the run folder, and what every site keeps its own of, by site."""
     for hospital in members:
         site = read_site(hospital.site_file)
         if not approved(site, study.digest):
             approve(site, study, person="simulation")
-    folder = folder / _inputs_name(fold, members)
     run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
-    nodes = {h.id: {"site": h.id, "site-file": str(h.site_file)} for h in members}
+    own = {h.id: folder / "sites" / h.id for h in members}
+    nodes = {h.id: {"site": h.id, "site-file": str(h.site_file), "own-folder": str(own[h.id])} for h in members}
     grid = InlineGrid(client.app.app, nodes, run_config)
     context = Context(
         run_id=1,
@@ -78,15 +91,13 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
         series_id=1,
     )
     server.app.app(grid=grid, context=context)
-    run = folder / f"{study.name}-{context.run_id}"
-    statistics = run / "gene_stats.safetensors"
-    table = GeneStatistics(load_file(statistics)["gene_statistics"]) if statistics.is_file() else None
-    model = Model(load_file(run / "model.safetensors"), table)
-    return Trained({"": model}, time.perf_counter() - started, read_rounds(run))
+    after = study.training.rounds + 1
+    layers = {site: read_local(kept, LAYERS, after) for site, kept in own.items()}
+    return folder / f"{study.name}-{context.run_id}", layers
 
 
-def _inputs_name(fold: Fold, members: Sequence[Hospital]) -> str:
-    """A name for everything the federated arm depends on, so that a run goes on only where nothing has changed."""
+def inputs_name(fold: Fold, members: Sequence[Hospital]) -> str:
+    """A name for the study and the members' feature stores, so that a run goes on only where nothing has changed."""
     settings = PrepareSettings.of(fold.study)
     stores = {h.id: sha256_file(store_folder(read_site(h.site_file), settings) / "manifest.json") for h in members}
     return sha256_json([fold.study.digest, stores])[:12]

@@ -123,7 +123,7 @@ def _fit(train: Patients, study: Study, inputs: Callable[[Patients], Floats]) ->
 
 def _fit_classes(train: Patients, study: Study, inputs: Callable[[Patients], Floats]) -> Callable[[Patients], Floats]:
     """Logistic regression with a ridge; classes absent from training get probability 0."""
-    classes = max(study.outputs, 2)
+    classes = max(study.task.outputs, 2)
     if len(set(train.y.tolist())) < 2:
         return lambda patients: np.eye(classes)[np.full(len(patients), train.y[0])]
     model = LogisticRegression(C=1 / RIDGE, max_iter=2000).fit(inputs(train), train.y)
@@ -157,7 +157,7 @@ def _site_alone(train: Patients, study: Study) -> Callable[[Patients], Floats]:
         ends = [*study.task.time_edges, float(train.time.max())]
         curve: Callable[[Patients], Floats] = lambda part: _kaplan_meier(part, ends)  # noqa: E731
     else:
-        classes = max(study.outputs, 2)
+        classes = max(study.task.outputs, 2)
         curve = lambda part: np.bincount(part.y, minlength=classes) / len(part)  # noqa: E731
     known: Mapping[str, Floats] = {site: curve(train.take(train.site == site)) for site in np.unique(train.site)}
     overall = curve(train)

@@ -23,8 +23,10 @@ __all__ = ["Fold", "load_sites", "make_folds"]
 class Fold:
     """Sites in `training` train and test on their own patients; everybody else is unseen.
 
-    Patients are scored with every modality they have. In the message path a modality with fewer than `min_patients`
-    training patients at a site counts as absent there, so scores of such a site may differ a little.
+    Patients train and are scored with every modality and every head's label that they have. In the message path a
+    modality or a further head with fewer than `min_patients` training patients at a site counts as absent there. The
+    pooled and the local arm have no such rule, since it is one about what leaves a site: nothing leaves a site that
+    trains alone, and pooled data would all have left. What the rule costs is part of what federating costs.
     """
 
     study: Study
@@ -44,6 +46,18 @@ class Fold:
         """Gene statistics of one site's training patients: all that a local model can know."""
         sums = self.sites[site].train_sums
         return GeneStatistics.merge([sums], sums.shape[1]) if sums.shape[1] else None
+
+    @property
+    def withheld(self) -> list[str]:
+        """`part at site`: what only the federated arm does without, since a few training patients have it."""
+        found = []
+        for site in self.training:
+            train = self.sites[site].patients.take(~self.sites[site].test)
+            labels = (train.further_y >= 0).sum(axis=0).tolist()
+            counts = {name: train.count(name) for name in self.study.modalities.names}
+            counts |= {f"head {head.name}": count for head, count in zip(self.study.heads, labels, strict=True)}
+            found += [f"{name} at {site}" for name, n in counts.items() if 0 < n < Disclosure().min_patients]
+        return found
 
     def train(self, site: str, statistics: GeneStatistics | None) -> Patients:
         """Training patients of a site, genes on the scale of `statistics`."""

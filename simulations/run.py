@@ -10,7 +10,6 @@ from typing import Annotated
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from shared.commands import run_command
 from shared.errors import BadInput
@@ -21,7 +20,9 @@ PACKAGED = "default"
 
 def main(
     study: Annotated[str, typer.Option(help="A study TOML, or the name of a packaged one.")] = PACKAGED,
-    cohort: Annotated[str, typer.Option(help="A cohort folder, or `synthetic` or `bone`.")] = "synthetic",
+    cohort: Annotated[
+        str, typer.Option(help="A cohort folder, or `synthetic` (glioma), `bone` or `breast`; default: the study's.")
+    ] = "",
     split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
     min_site_patients: Annotated[int, typer.Option(help="Smaller sites are never trained on.")] = 20,
     arms: Annotated[str, typer.Option(help="Comma-separated arms.")] = "federated,pooled,local",
@@ -39,13 +40,15 @@ def main(
     Examples:
       python simulations/run.py
 
-      python simulations/run.py --cohort bone --study bone
+      python simulations/run.py --study s1_breast
 
       python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
     """
     from shared.study import read_study
+    from simulations.progress import progress_bars
     from simulations.report import print_summary
     from simulations.simulate import Options, simulate
+    from simulations.studies import cohort_of
 
     console = Console()
     configure_logs(level=30)
@@ -54,38 +57,23 @@ def main(
     settings = [*(set_ or [])]
     settings += [f'split.protocol="{protocol}"'] if protocol else []
     settings += [f"training.rounds={rounds}"] if rounds else []
-    settings += [f"seed={seed}"] if seed >= 0 else []
     options = Options(
         study=parsed,
         study_folder=Path(study).parent,
-        cohort=cohort,
+        cohort=cohort or cohort_of(study),
         split=split or None,
         min_site_patients=min_site_patients,
         arms=tuple(arm.strip() for arm in arms.split(",") if arm.strip()),
         folds=folds or None,
         repeats=repeats,
+        seed=None if seed == -1 else seed,
         settings=tuple(settings),
         out=out,
         cache=cache,
         command=shlex.join(["python", "simulations/run.py", *sys.argv[1:]]),
     )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-        log = structlog.get_logger()
-
-        def progress(what: str, done: int, total: int) -> None:
-            if not console.is_terminal:
-                return
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
+    log = structlog.get_logger()
+    with progress_bars(console) as progress:
         folder, metrics = simulate(options, progress, lambda line: log.warning(line))
     print_summary(metrics, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)

@@ -12,32 +12,32 @@ from typing import Any
 import numpy as np
 import structlog
 
-from client.prepare.preparation import prepare
 from client.prepare.report import PrepareReport
-from client.prepare.settings import PrepareSettings
 from server.checkpoint import write_atomically
-from server.results import save_model, write_manifest
+from server.results import save_model, write_manifest, write_study
 from shared.digests import canonical_json
-from shared.errors import BadInput, CohortError, NoPatients, WorkFailed
+from shared.errors import BadInput, MmfedError, WorkFailed
+from shared.model_card import model_card
+from shared.run_folder import ModelInputs
 from shared.site import read_site
-from shared.study import Study, SurvivalTask
+from shared.study import DetectionTask, Study, SurvivalTask
 from shared.study_toml import study_toml
-from simulations.adapt import adapt, of_fold, override
+from simulations.adapt import of_fold
 from simulations.arms import ARMS, Trained, train_arm
+from simulations.attention import examine
 from simulations.baselines import score_baselines
 from simulations.fold import Fold, load_sites, make_folds
-from simulations.hospitals import Hospital, split_cohort
+from simulations.heads import score_heads
+from simulations.hospitals import Hospital
+from simulations.option_faults import option_faults
+from simulations.ready import Progress, Ready, make_ready
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_scores, score_arm
-from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
 
 log = structlog.get_logger()
 
 __all__ = ["Options", "Progress", "simulate"]
-
-Progress = Callable[[str, int, int], None]
-"""(what is being done, steps done, steps in all)"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Options:
     arms: tuple[str, ...] = ("federated", "pooled", "local")
     folds: int | None = None
     repeats: int = 1
+    seed: int | None = None  # None = the study's
     settings: tuple[str, ...] = ()  # --set key=value
     out: Path | None = None
     cache: Path = Path("cache")
@@ -60,12 +61,25 @@ class Options:
 
     def __post_init__(self) -> None:
         unknown = [arm for arm in self.arms if arm not in ARMS]
+        faults = []
         if unknown or not self.arms:
-            raise BadInput(
-                f"--arms: expected some of {', '.join(ARMS)}, got {', '.join(unknown) or 'none'}; correct it"
-            )
-        if min(self.repeats, self.min_site_patients, 1 if self.folds is None else self.folds) < 1:
-            raise BadInput("--repeats, --folds and --min-site-patients: expected at least 1, got less; correct it")
+            got = ", ".join(unknown) or "none"
+            faults.append(f"--arms: expected some of {', '.join(ARMS)}, got {got}; correct it")
+        faults += option_faults(
+            self.study,
+            self.changes,
+            counts={"--repeats": self.repeats, "--min-site-patients": self.min_site_patients},
+            folds=self.folds,
+            seed=self.seed,
+            out=self.out,
+        )
+        if faults:
+            raise BadInput("\n".join(faults))
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """`settings`, and the seed as one of them."""
+        return self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
 
 
 def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
@@ -78,18 +92,26 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     WorkFailed
         The federation did not reach its quorum, or a training diverged.
     """
+    if isinstance(options.study.task, DetectionTask):
+        from simulations.detection import simulate_detection  # reads pictures where all else reads features
+
+        return simulate_detection(options, progress, say)
     started, clock = datetime.now(UTC), time.perf_counter()
-    written = override(options.study, options.settings)
-    cohort, synthetic = _cohort(options, written.seed, progress)
-    study, notes = adapt(written, cohort, synthetic=synthetic, folder=options.study_folder)
-    for note in notes:
+    ready = make_ready(
+        options.study,
+        cohort=options.cohort,
+        split=options.split,
+        settings=options.changes,
+        study_folder=options.study_folder,
+        cache=options.cache,
+        workers=options.workers,
+        progress=progress,
+    )
+    study, hospitals, synthetic = ready.study, ready.hospitals, ready.synthetic
+    for note in ready.notes:
         say(note)
-    everyone = split_cohort(cohort, options.split, options.cache / "hospitals")
-    hospitals = _prepare(everyone, study, progress)
     prepared = time.perf_counter() - clock
     folder = options.out or Path("runs") / f"{study.name}-{started:%Y%m%d-%H%M%S}"
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"--out: expected a folder, got the file {folder}; name another")
     folder.mkdir(parents=True, exist_ok=True)
     record = RunRecord()
     first: list[Fold] = []
@@ -97,19 +119,29 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         folds = make_folds(hospitals, of_fold(study, repeat, 0), options.min_site_patients, options.folds)
         first = first or folds
         for number, fold in enumerate(folds):
-            _run_fold(options, fold, hospitals, folder, record, (repeat, number, len(folds)), progress)
+            _run_fold(options, ready, fold, folder, record, (repeat, number, len(folds)), progress)
     if not record.arms:
         raise WorkFailed("; ".join(record.failed.values()))
     _, excluded = load_sites(hospitals, study)
-    excluded += _left_out(everyone)
-    notes = notes + _notes(study, hospitals, synthetic)
+    excluded += _left_out(ready.everyone)
+    notes = list(ready.notes) + _notes(study, hospitals, synthetic) + record.notes
     notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
+    if first[0].withheld:
+        notes.append(
+            "Fewer than min_patients training patients of the first fold have what the federated arm does without and "
+            f"other arms use: {', '.join(first[0].withheld)}."
+        )
+    if "federated" not in record.arms:
+        notes.append("No model was saved: that of a run is the federated arm's, which was not trained.")
     timing = {
         "prepare_s": round(prepared, 2),
         "arms": {arm: round(seconds, 2) for arm, seconds in record.seconds.items()},
         "round_median_s": round(float(np.median(record.round_seconds)), 4) if record.round_seconds else None,
     }
+    trained = [first[0].sites[site].encoders for site in first[0].training]
+    inputs = ModelInputs.of(study, trained, record.rounds.get("federated", []))
     extra = {
+        "inputs": inputs.model_dump(mode="json"),
         "timing": timing,
         "command": options.command,
         "notes": notes,
@@ -120,50 +152,21 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     if synthetic:
         metrics["signal"] = _signal(metrics)
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
-    write_atomically(folder / "study.toml", study_toml(study).encode())
-    write_report(metrics, study_toml(study), folder)
+    write_study(folder, study)
+    if "federated" in record.arms:
+        write_atomically(folder / "model-card.md", model_card(study, metrics).encode())
+    else:  # a model of an earlier run in this folder, or of a fold before the arm failed, is not this run's
+        for name in ("model.safetensors", "gene_stats.safetensors", "model-card.md", "events.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    write_report(metrics, study_toml(study), folder, record.pictures.get("federated"))
     write_manifest(folder)
     return folder, metrics
 
 
-def _cohort(options: Options, seed: int, progress: Progress) -> tuple[Path, bool]:
-    """The cohort folder, and whether it is mmfed's own synthetic one."""
-    kind = next((kind for kind in KINDS if kind.cohort == options.cohort), None)
-    if kind is None:
-        folder = Path(options.cohort)
-        if not folder.is_dir():
-            names = " or ".join(f"`{kind.cohort}`" for kind in KINDS)
-            raise CohortError(f"--cohort: expected a folder, {names}, got {options.cohort!r}; check the path")
-        return folder, (folder / MARKER).is_file()
-    folder = cohort_folder(options.cache, kind, seed)
-    write_cohort(
-        folder,
-        kind=kind,
-        seed=seed,
-        workers=options.workers,
-        progress=lambda done, total: progress("drawing the cohort", done, total),
-    )
-    return folder, True
-
-
-def _prepare(hospitals: list[Hospital], study: Study, progress: Progress) -> list[Hospital]:
-    """Every hospital's feature store; a hospital whose patients have none of the study's modalities is left out."""
-    settings, able = PrepareSettings.of(study), []
-    for i, hospital in enumerate(hospitals):
-        progress("preparing hospitals", i, len(hospitals))
-        try:
-            prepare(read_site(hospital.site_file), settings)
-        except NoPatients:
-            continue
-        able.append(hospital)
-    progress("preparing hospitals", len(hospitals), len(hospitals))
-    return able
-
-
 def _run_fold(
     options: Options,
+    ready: Ready,
     fold: Fold,
-    hospitals: Sequence[Hospital],
     folder: Path,
     record: RunRecord,
     place: tuple[int, int, int],
@@ -177,27 +180,45 @@ def _run_fold(
             continue
         progress(f"training {arm}", done, total)
         try:
-            trained = train_arm(arm, fold, hospitals, folder / "checkpoints")
+            trained = train_arm(arm, fold, ready.hospitals, folder / "checkpoints")
             scores = score_arm(fold, trained, ablate=arm == "federated")
         except WorkFailed as exc:  # the other arms are still worth a report
             log.error("an arm failed", arm=arm, reason=str(exc))
             record.fail(arm, str(exc))
             continue
         record.put(record.arms.setdefault(arm, {}), measure_scores(scores, fold), repeat)
-        for modality, part in scores.without.items():
-            table = record.without.setdefault(arm, {}).setdefault(modality, {})
-            record.put(table, measure_scores(part, fold), repeat)
+        further = score_heads(fold, trained)
+        for kept, parts in (
+            (record.without, scores.without),
+            (record.subsets, scores.subsets),
+            (record.heads, further),
+        ):
+            for name, part in parts.items():
+                table = kept.setdefault(arm, {}).setdefault(name, {})
+                record.put(table, measure_scores(part, fold), repeat)
         record.seconds[arm] = record.seconds.get(arm, 0.0) + trained.seconds
         record.round_seconds += [r["seconds"] for r in trained.rounds if "seconds" in r]
         if done == 0:
             record.rounds[arm] = trained.rounds
             _save(folder, arm, trained)
+            if arm == "federated":
+                _examine(fold, trained, ready, record)
             if isinstance(fold.study.task, SurvivalTask) and scores.one_model and scores.unseen:
                 record.curves[arm] = risk_curves(scores.unseen[0])
     progress("fitting floors", done, total)
     for name, scores in score_baselines(fold).items():
         record.put(record.baselines.setdefault(name, {}), measure_scores(scores, fold), repeat)
     progress("fitting floors", done + 1, total)
+
+
+def _examine(fold: Fold, trained: Trained, ready: Ready, record: RunRecord) -> None:
+    """Keep what the federated model looked at; what has been trained is not lost where that fails."""
+    try:
+        record.attention["federated"], record.pictures["federated"] = examine(fold, trained, ready)
+    except (MmfedError, OSError, KeyError) as exc:
+        kind = type(exc).__name__  # not the message, which may name a patient's file
+        log.error("what the model looked at is left out", reason=kind)
+        record.notes.append(f"What the federated model looked at could not be shown ({kind}) and is left out.")
 
 
 def _save(folder: Path, arm: str, trained: Trained) -> None:

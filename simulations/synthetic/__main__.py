@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.commands import run_command
-from simulations.synthetic import BONE, GLIOMA, KINDS, cohort_folder, write_cohort
+from simulations.synthetic import BONE, BREAST, GLIOMA, KINDS, cohort_folder, write_cohort
 
 
 class KindName(StrEnum):
@@ -17,6 +17,7 @@ class KindName(StrEnum):
 
     GLIOMA = GLIOMA.name
     BONE = BONE.name
+    BREAST = BREAST.name
 
 
 def main(

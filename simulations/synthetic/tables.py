@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulations.synthetic.biology import Patient
 from simulations.synthetic.blood import GLIOMA_SHIFTS, BloodDonor, draw_blood, draw_laboratory
 from simulations.synthetic.expression import draw_batch, draw_expression, panel_genes
 
-__all__ = ["blood_rows", "slide_id", "write_rows", "write_tables"]
+__all__ = ["blood_rows", "expression_rows", "slide_id", "write_packed", "write_rows", "write_tables"]
 
 
 def slide_id(patient: Patient) -> str:
@@ -25,19 +26,32 @@ def write_tables(folder: Path, patients: Sequence[Patient], seed: int) -> None:
     write_rows(folder / "clinical.tsv", "\t", _clinical(patients))
     write_rows(folder / "blood.csv", ",", blood_rows([p for p in patients if p.has_blood], seed))
     write_rows(folder / "slides.tsv", "\t", _slides(patients))
-    table = io.StringIO()
-    csv.writer(table, delimiter="\t", lineterminator="\n").writerows(_expression(patients, seed))
-    with (
-        (folder / "expression.tsv.gz").open("wb") as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,  # no name, no time: same bytes
-    ):
-        packed.write(table.getvalue().encode("utf-8"))
+    write_packed(folder / "expression.tsv.gz", _expression(patients, seed))
 
 
 def write_rows(path: Path, delimiter: str, rows: Iterable[Sequence[object]]) -> None:
     """Write one delimited table, header first."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
+
+
+def write_packed(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write one tab-separated table with gzip, header first; equal rows give equal bytes."""
+    table = io.StringIO()
+    csv.writer(table, delimiter="\t", lineterminator="\n").writerows(rows)
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,  # no name, no time: same bytes
+    ):
+        packed.write(table.getvalue().encode("utf-8"))
+
+
+def expression_rows(cases: Sequence[str], columns: Sequence[NDArray[np.float64]]) -> Iterable[Sequence[object]]:
+    """The lines of expression.tsv, header first: one column (genes,) a patient."""
+    values = np.array(columns).reshape(len(cases), len(panel_genes())).T  # (genes, patients)
+    yield "gene_symbol", *cases
+    for gene, row in zip(panel_genes(), values, strict=True):
+        yield gene, *(f"{value:.4f}" for value in row)
 
 
 def _clinical(patients: Sequence[Patient]) -> Iterable[Sequence[object]]:
@@ -57,10 +71,7 @@ def _expression(patients: Sequence[Patient], seed: int) -> Iterable[Sequence[obj
     measured = [patient for patient in patients if patient.has_expression]
     batches = {hospital: draw_batch(hospital, seed) for hospital in {patient.hospital for patient in measured}}
     columns = [draw_expression(patient, batches[patient.hospital], seed) for patient in measured]
-    values = np.array(columns).reshape(len(measured), len(panel_genes())).T  # (genes, patients)
-    yield "gene_symbol", *(patient.case_id for patient in measured)
-    for gene, row in zip(panel_genes(), values, strict=True):
-        yield gene, *(f"{value:.4f}" for value in row)
+    return expression_rows([patient.case_id for patient in measured], columns)
 
 
 def blood_rows(

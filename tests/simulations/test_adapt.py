@@ -53,13 +53,29 @@ def test_unknown_keys_are_refused_by_path(make_study: MakeStudy) -> None:
 
 
 def test_another_architecture_drops_the_options_of_the_first(make_study: MakeStudy) -> None:
-    study = make_study("model.scale=block", "model.architecture=abmil")
-    assert study.model.architecture == "abmil"
+    study = make_study("model.scale=block", "model.architecture=s1_crossattn")
+    assert study.model.architecture == "s1_crossattn"
     assert "scale" not in study.model.options
+
+
+def test_a_preset_replaces_the_options_that_were_complete_already(make_study: MakeStudy) -> None:
+    small = make_study("model.architecture=late", "model.dropout=0.1", "model.preset=dp_small").model.options
+    assert small == {"dim": 64, "dropout": 0.25, "weights": "mean"}
+    after = make_study("model.architecture=late", "model.preset=dp_small", "model.dropout=0.1").model.options
+    assert after == {**small, "dropout": 0.1}
 
 
 def test_the_same_architecture_keeps_its_options(make_study: MakeStudy) -> None:
     assert make_study("model.scale=block", "model.architecture=linear").model.options["scale"] == "block"
+
+
+def test_another_strategy_raises_a_quorum_that_was_not_raised(make_study: MakeStudy) -> None:
+    study = make_study("federation.strategy=fedmedian")
+    assert (study.federation.quorum, study.federation.branch_quorum) == (3, 3)
+    study = make_study("federation.quorum=4", "federation.strategy=fedmedian")
+    assert (study.federation.quorum, study.federation.branch_quorum) == (4, 3)
+    with pytest.raises(StudyError, match="expected branch_quorum to be at least 3 with fedmedian, got 1"):
+        make_study("federation.branch_quorum=1", "federation.strategy=fedmedian")
 
 
 def test_another_strategy_drops_the_options_of_the_first(make_study: MakeStudy) -> None:
@@ -102,6 +118,51 @@ def test_classes_come_from_the_cohort(make_study: MakeStudy, tiny_cohort: Path) 
     study, _ = adapt(make_study("task.column=sex"), tiny_cohort, synthetic=False)
     assert isinstance(study.task, ClassificationTask)
     assert study.task.classes == ("female", "male")
+
+
+def test_another_column_drops_everything_said_of_the_first(make_study: MakeStudy) -> None:
+    task = make_study("task.left_out=['G1']", "task.class_weights=[1, 2, 3]", "task.column=sex").task
+    assert task == ClassificationTask(kind="classification", column="sex")
+
+
+def test_classes_of_joined_columns_and_of_heads_come_from_the_cohort(make_study: MakeStudy, tiny_cohort: Path) -> None:
+    head = "heads=[{name='sex', task={kind='classification', column='sex'}}]"
+    study, _ = adapt(make_study("task.column=grade + sex", head), tiny_cohort, synthetic=False)
+    assert isinstance(study.task, ClassificationTask)
+    assert study.task.classes == tuple(f"G{g} + {sex}" for g in (2, 3, 4) for sex in ("female", "male"))
+    assert study.heads[0].task.outputs == 1
+    assert study.outputs == 7
+
+
+def test_a_class_that_nobody_has_is_said(make_study: MakeStudy, tiny_cohort: Path) -> None:
+    _, notes = adapt(make_study("task.classes=['G1', 'G2', 'G3', 'G4', 'G5']"), tiny_cohort, synthetic=False)
+    assert notes[-1] == "No patient of the cohort is G1 or G5: nothing can be learnt or said of it."
+
+
+def test_values_that_no_class_knows_are_refused_for_every_task_before_anything_is_prepared(
+    make_study: MakeStudy, tiny_cohort: Path
+) -> None:
+    study = make_study(
+        "task.classes=['G2', 'G3']",
+        "heads=[{name='sex', task={kind='classification', column='sex', classes=['f', 'male']}}]",
+    )
+    message = r"(?s)grade: expected one of G2, G3, got 'G4' \(\d+\); add.*head sex: .*one of f, male, got 'female' \("
+    with pytest.raises(CohortError, match=message):
+        adapt(study, tiny_cohort, synthetic=False)
+
+
+def test_values_of_excluded_patients_are_not_looked_at(
+    make_study: MakeStudy, make_cohort: MakeCohort, tmp_path: Path
+) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"AA": 30})
+    table = cohort / "clinical.tsv"
+    rows = table.read_text().splitlines()
+    rows[1] = rows[1].rsplit("\t", 1)[0] + "\tG9"
+    table.write_text("\n".join(rows) + "\n")
+    with pytest.raises(CohortError, match="got 'G9'"):
+        adapt(make_study(), cohort, synthetic=False)
+    (cohort / "exclude.csv").write_text(f"case_id,date,reason\n{rows[1].split()[0]},2025-01-01,\n")
+    adapt(make_study(), cohort, synthetic=False)
 
 
 def test_genes_of_the_cohort_become_one_group(make_study: MakeStudy, tiny_cohort: Path) -> None:

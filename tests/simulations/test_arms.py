@@ -11,7 +11,7 @@ import torch
 import client.training
 import simulations.arms
 from shared.cohort.patients import Patients
-from shared.weights import new_model, take_arrays
+from shared.weights import local_names, new_model, take_arrays
 from simulations.adapt import override
 from simulations.arms import ARMS, Trained, restored, train_arm
 from simulations.fold import Fold, make_folds
@@ -127,3 +127,36 @@ def test_all_arms_start_alike_and_pass_as_often_over_each_patient(
     for other in first[1:]:
         assert all(torch.equal(first[0][name], other[name]) for name in other)
     assert any(bool(value.any()) for value in first[0].values())  # not zeros only
+
+
+def test_with_fedbn_own_patients_are_scored_by_the_sites_own_layers(tiny: Any, tmp_path: Path) -> None:
+    """Strangers get the average."""
+    settings = ["federation.strategy=fedbn", "model.architecture=s1_crossattn", "model.dim=8", "model.heads=2"]
+    settings += ["training.rounds=2", "training.batch_size=8", "training.learning_rate=0.1"]
+    (fold,) = make_folds(tiny.hospitals, override(tiny.study, settings), 20, None)
+    trained = train_arm("federated", fold, tiny.hospitals, tmp_path)
+    assert set(trained.models) == {"", *fold.training}
+    common = trained.models[""].arrays
+    own = local_names(new_model(fold.study), "fedbn")
+    for site in fold.training:
+        arrays = trained.models[site].arrays
+        differ = {name for name in common if not np.array_equal(arrays[name], common[name])}
+        assert differ
+        assert differ <= own
+    for name in own:  # what strangers get is the mean of the sites' layers
+        layers = np.stack([trained.models[site].arrays[name] for site in fold.training])
+        assert (common[name] >= layers.min(0) - 1e-6).all()
+        assert (common[name] <= layers.max(0) + 1e-6).all()
+    scores = score_arm(fold, trained)
+    assert scores.one_model
+    assert len(scores.unseen) == 1
+
+
+def test_two_runs_of_a_study_do_not_share_what_sites_keep(tiny: Any, tmp_path: Path) -> None:
+    settings = ["federation.strategy=scaffold", "training.rounds=2", "training.local_epochs=2"]
+    (fold,) = make_folds(tiny.hospitals, override(tiny.study, settings), 20, None)
+    first, second = (train_arm("federated", fold, tiny.hospitals, tmp_path / name).models for name in ("a", "b"))
+    assert set(first) == {""}
+    for name, array in first[""].arrays.items():
+        assert array.tobytes() == second[""].arrays[name].tobytes()
+    assert [len(list((tmp_path / name).rglob("control-*.safetensors"))) for name in ("a", "b")] == [6, 6]

@@ -55,6 +55,18 @@ def test_every_modality_of_a_synthetic_cohort_and_a_second_run_that_reuses_it(tm
     assert "Every patient of this cohort was generated" in page
     for word in ("slides", "expression", "blood"):
         assert word in page.lower()
+    lesion = metrics["attention"]["lesion"]
+    tests = sum(site["test"] for site in sites.values())
+    assert 10 < lesion["attended"]["n"] < tests  # those with a slide
+    assert 0.4 < lesion["everywhere"]["value"] < 0.8  # the drawn lesion covers about this part of the tiles
+    assert metrics["attention"]["groups"]["kinds"].keys() == {"G2", "G3", "G4"}
+    assert "Where the model looked" in page
+    assert page.count("data:image/jpeg;base64,") == 6 * (1 + 4)  # six slides, and of each of four tiles
+    assert "TCGA-" not in page
+    subsets = metrics["arms"]["federated"]["subsets"]
+    assert len(subsets) == 3 + 3 + 1
+    assert subsets["slides"]["sites"]["SE"]["accuracy"]["reason"] == "no patients"
+    assert subsets["slides"]["own"]["accuracy"]["n"] == lesion["attended"]["n"]
 
     written = _times(tmp_path)
     assert len([name for name in written if name.endswith(".svs")]) > 40

@@ -1,6 +1,7 @@
 """Who trains, who is tested, who is unseen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,17 @@ def test_statistics_are_those_of_the_training_patients(tiny: Any) -> None:
     assert own is not None
     np.testing.assert_allclose(own.table[0], site.patients.expression[~site.test].mean(axis=0), atol=1e-6)
     assert not np.allclose(own.table[0], fold.statistics.table[0], atol=1e-3)
+
+
+def test_what_only_the_federated_arm_does_without_is_named(tiny: Any) -> None:
+    (fold,) = tiny.folds()
+    assert fold.withheld == []
+    site = fold.sites["06"]
+    for kept, withheld in ((9, ["expression at 06"]), (10, []), (0, [])):
+        present = np.zeros_like(site.patients.present)
+        present[np.flatnonzero(~site.test)[:kept]] = 1
+        few = replace(site, patients=replace(site.patients, present=present))
+        assert replace(fold, sites={**fold.sites, "06": few}).withheld == withheld
 
 
 def test_patients_of_sites_without_a_usable_one_are_counted(

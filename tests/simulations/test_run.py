@@ -18,6 +18,7 @@ from shared.study_toml import study_toml
 
 SCRIPT = Path(simulations.__file__).with_name("run.py")
 Command = Callable[..., tuple[int, str, str]]
+NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, got 'nowhere'; check the path"
 
 
 @pytest.fixture
@@ -101,11 +102,12 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cohort", "nowhere"], "--cohort: expected a folder, `synthetic` or `bone`, got 'nowhere'; check the path"),
+        (["--cohort", "nowhere"], NOWHERE),
         (["--arms", "federated,central"], "--arms: expected some of federated, pooled, local, got central; correct it"),
         (["--study", "no_such"], "--study: expected a TOML file or one of bone, default, glioma_grade, glioma_idh, "),
         (["--set", "training.rounds"], "--set: expected key=value, got 'training.rounds'; write e.g. --set "),
-        (["--folds", "-1"], "--repeats, --folds and --min-site-patients: expected at least 1, got less; correct it"),
+        (["--folds", "-1"], "--folds: expected at least 1, got -1; correct it"),
+        (["--seed", "-2"], "--seed: expected 0 or more, or -1 for the study's, got -2; correct it"),
     ],
 )  # fmt: skip
 def test_wrong_options_give_one_sentence(command: Command, arguments: list[str], message: str) -> None:
@@ -125,6 +127,16 @@ def test_a_file_is_no_run_folder(command: Command, tiny_cohort: Path, tmp_path: 
     error = _one_sentence(command("--cohort", str(tiny_cohort), "--study", "glioma_grade", "--out", "taken"))
     assert error == "--out: expected a folder, got the file taken; name another"
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_all_wrong_options_are_named_before_a_cohort_is_drawn(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    wrong = ["--out", "taken", "--arms", "central", "--repeats", "0", "--folds", "-1", "--min-site-patients", "-1"]
+    code, _, err = command(*wrong, "--seed", "-2", "--set", "training.round=3")
+    options = [line.removeprefix("error: ").split(":")[0] for line in err.splitlines() if "--" in line]
+    assert code == 2
+    assert options == ["--arms", "--repeats", "--min-site-patients", "--folds", "--seed", "--out", "--set"]
+    assert not (tmp_path / "cache").exists()
 
 
 def test_sites_that_are_too_small_are_counted(command: Command, tiny_cohort: Path) -> None:
@@ -165,6 +177,4 @@ def test_an_error_in_a_process_of_its_own_shows_no_traceback(tmp_path: Path) -> 
     )  # fmt: skip
     assert process.returncode == 2
     assert process.stdout == ""
-    assert (
-        process.stderr == "error: --cohort: expected a folder, `synthetic` or `bone`, got 'nowhere'; check the path\n"
-    )
+    assert process.stderr == f"error: {NOWHERE}\n"

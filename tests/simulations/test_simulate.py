@@ -34,7 +34,7 @@ def _run(options: Options) -> tuple[Path, dict[str, Any], list[str]]:
 def test_the_run_folder_holds_everything_and_nothing_else(tiny_run: Any) -> None:
     assert {path.name for path in tiny_run.folder.iterdir()} == {
         "metrics.json", "report.html", "study.toml", "model.safetensors", "gene_stats.safetensors", "manifest.json",
-        "events.jsonl", "checkpoints",
+        "events.jsonl", "checkpoints", "study.json", "model-card.md",
     }  # fmt: skip
 
 
@@ -80,6 +80,7 @@ def test_the_report_is_one_file_with_the_scores(tiny_run: Any) -> None:
     assert f"{tiny_run.metrics['arms']['federated']['unseen']['accuracy']['value']:.3f}" in page
 
 
+@pytest.mark.slow
 def test_statistics_agree_with_patients(
     make_cohort: Callable[..., Path], make_study: MakeStudy, make_prepared: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def test_statistics_agree_with_patients(
     assert 0.6 < float(patients["own"].point["auc"][0]) < 0.99
 
 
+@pytest.mark.slow
 def test_leave_one_site_out_counts_every_site_as_unseen_once(
     tiny_cohort: Path, make_study: MakeStudy, tmp_path: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_leave_one_site_out_counts_every_site_as_unseen_once(
     assert set(metrics["arms"]["pooled"]["sites"]) == {"02", "06", "HT"}
 
 
+@pytest.mark.slow
 def test_hospitals_and_patients_without_data_are_counted(
     make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
 ) -> None:
@@ -143,9 +146,13 @@ def test_hospitals_and_patients_without_data_are_counted(
     [
         ({"arms": ("federated", "central")}, "--arms: expected some of federated, pooled, local, got central"),
         ({"arms": ()}, "--arms: expected some of federated, pooled, local, got none"),
-        ({"repeats": 0}, "expected at least 1, got less"),
-        ({"min_site_patients": 0}, "expected at least 1, got less"),
-        ({"folds": -1}, "expected at least 1, got less"),
+        ({"repeats": 0}, "--repeats: expected at least 1, got 0"),
+        ({"min_site_patients": -3}, "--min-site-patients: expected at least 1, got -3"),
+        ({"folds": -1}, "--folds: expected at least 1, got -1"),
+        ({"folds": 2}, "--folds: expected split.protocol = .leave-one-site-out. beside it, got .holdout."),
+        ({"seed": -2}, "--seed: expected 0 or more, or -1 for the study's, got -2"),
+        ({"out": Path(__file__)}, "--out: expected a folder, got the file "),
+        ({"out": Path(__file__) / "run"}, "--out: expected a folder, got the file "),
     ],
 )
 def test_impossible_options_are_refused(make_study: MakeStudy, options: dict[str, Any], message: str) -> None:
@@ -153,13 +160,34 @@ def test_impossible_options_are_refused(make_study: MakeStudy, options: dict[str
         Options(make_study(), **options)
 
 
+def test_folds_go_with_leaving_sites_out(make_study: MakeStudy) -> None:
+    assert Options(make_study(), folds=2, settings=("split.protocol=leave-one-site-out",)).folds == 2
+
+
+@pytest.mark.slow
+def test_pictures_that_fail_cost_no_arm(
+    tiny_run: Any, make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("slides/TCGA-02-0000.svs: gone")
+
+    monkeypatch.setattr("simulations.simulate.examine", fail)
+    study = make_study("training.rounds=1")
+    folder, metrics, _ = _run(
+        Options(study, cohort=str(tiny_run.cohort), arms=("federated",), out=tmp_path, cache=tiny_run.cache)
+    )
+    assert metrics["arms"]["federated"]["own"]["auc"]["value"] is not None
+    assert any("could not be shown (OSError)" in note for note in metrics["notes"])
+    assert "TCGA-02-0000" not in (folder / "report.html").read_text()
+
+
 def test_a_missing_cohort_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
-    with pytest.raises(
-        CohortError, match="--cohort: expected a folder, `synthetic` or `bone`, got 'nowhere'; check the path"
-    ):
+    expected = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, got 'nowhere'; check the path"
+    with pytest.raises(CohortError, match=expected):
         _run(Options(make_study(), cohort="nowhere", cache=tmp_path))
 
 
+@pytest.mark.slow
 def test_a_second_run_reuses_the_prepared_hospitals(tiny_run: Any, make_study: MakeStudy, tmp_path: Path) -> None:
     stores = {path: path.stat().st_mtime_ns for path in tiny_run.cache.rglob("manifest.json")}
     assert len(stores) == 4
@@ -172,6 +200,7 @@ def test_a_second_run_reuses_the_prepared_hospitals(tiny_run: Any, make_study: M
     assert {path: path.stat().st_mtime_ns for path in tiny_run.cache.rglob("manifest.json")} == stores
 
 
+@pytest.mark.slow
 def test_a_run_folder_goes_on_with_its_own_hospitals_only(tiny_run: Any, make_study: MakeStudy, tmp_path: Path) -> None:
     """A finished federation is not trained again, and never stands in for one of other hospitals."""
     options = Options(
@@ -187,6 +216,7 @@ def test_a_run_folder_goes_on_with_its_own_hospitals_only(tiny_run: Any, make_st
     assert {site for round_ in other["arms"]["federated"]["rounds"] for site in round_["sites"]} == {"02", "HT"}
 
 
+@pytest.mark.slow
 def test_a_modality_that_only_unseen_patients_have_does_no_harm(
     make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
 ) -> None:
@@ -200,6 +230,7 @@ def test_a_modality_that_only_unseen_patients_have_does_no_harm(
     assert set(metrics["baselines"]) == {"site_alone", "linear_expression"}  # nobody to fit the other floors on
 
 
+@pytest.mark.slow
 def test_genes_that_never_vary_do_no_harm(
     make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same_bytes_as_one(cohort: Path, hospitals: tuple[Hospital, ...], tmp_path: Path) -> None:
     write_cohort(tmp_path / "again", seed=3, workers=2, hospitals=hospitals)
     assert hashes(tmp_path / "again") == hashes(cohort)
@@ -31,6 +32,7 @@ def test_the_marker_says_what_is_synthetic(cohort: Path, tmp_path: Path) -> None
     assert read_marker(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_an_interrupted_cohort_is_completed_and_its_slides_are_kept(
     cohort: Path, hospitals: tuple[Hospital, ...], tmp_path: Path
 ) -> None:

@@ -8,12 +8,14 @@ import pytest
 
 from shared.errors import CohortError
 from simulations import synthetic
-from simulations.synthetic import BONE, GLIOMA, KINDS, Hospital, Kind, cohort_folder, read_marker
+from simulations.synthetic import BONE, BREAST, GLIOMA, KINDS, Hospital, Kind, cohort_folder, read_marker
 from simulations.synthetic.bone.hospitals import BoneHospital
+from simulations.synthetic.breast.hospitals import BreastHospital
 
 FEW: dict[str, Kind] = {
     "glioma": Kind(**{**vars(GLIOMA), "hospitals": (Hospital("AA", 1),)}),
     "bone": Kind(**{**vars(BONE), "hospitals": (BoneHospital("AA", 1),)}),
+    "breast": Kind(**{**vars(BREAST), "hospitals": (BreastHospital("AA", 1),)}),
 }
 
 
@@ -64,4 +66,5 @@ def test_a_folder_with_other_files_is_refused(
 
 
 def test_every_kind_has_its_own_names() -> None:
-    assert [(kind.name, kind.cohort) for kind in KINDS] == [("glioma", "synthetic"), ("bone", "bone")]
+    names = [(kind.name, kind.cohort) for kind in KINDS]
+    assert names == [("glioma", "synthetic"), ("bone", "bone"), ("breast", "breast")]

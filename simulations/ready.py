@@ -1,0 +1,106 @@
+"""Everything that comes before the first training: cohort -> study that fits it -> hospitals -> feature stores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.prepare.preparation import prepare
+from client.prepare.settings import PrepareSettings
+from shared.errors import CohortError, NoPatients
+from shared.site import read_site
+from shared.study import DetectionTask, Study
+from simulations.adapt import adapt, override
+from simulations.hospitals import Hospital, split_cohort
+from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
+
+__all__ = ["Progress", "Ready", "make_ready", "prepare_hospitals"]
+
+Progress = Callable[[str, int, int], None]
+"""(what is being done, steps done, steps in all)"""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A cohort split by hospital and prepared, and the study as it fits it."""
+
+    study: Study
+    cohort: Path
+    synthetic: bool  # mmfed's own
+    everyone: list[Hospital]
+    hospitals: list[Hospital]  # those with a patient that the study can use
+    notes: tuple[str, ...]  # one sentence for everything that was changed to fit
+
+
+def make_ready(
+    study: Study,
+    *,
+    cohort: str,
+    split: str | None = None,
+    settings: Sequence[str] = (),
+    study_folder: Path | None = None,
+    cache: Path = Path("cache"),
+    workers: int = 2,
+    progress: Progress,
+) -> Ready:
+    """Draw or find the cohort, fit the study to it, split it by hospital and prepare every hospital.
+
+    Parameters
+    ----------
+    cohort
+        A folder, or the name of a synthetic one.
+    split
+        How a patient's hospital is found, as in `split_cohort`.
+    settings
+        `--set key=value`, applied to the study first.
+    study_folder
+        Folder of the study file, to which a GMT path is relative.
+
+    Raises
+    ------
+    BadInput
+        The study, a setting or the cohort is wrong.
+    """
+    written = override(study, settings)
+    folder, synthetic = _cohort_of(cohort, written.seed, cache, workers, progress)
+    fitting, notes = adapt(written, folder, synthetic=synthetic, folder=study_folder)
+    everyone = split_cohort(folder, split, cache / "hospitals")
+    return Ready(fitting, folder, synthetic, everyone, prepare_hospitals(everyone, fitting, progress), tuple(notes))
+
+
+def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progress) -> tuple[Path, bool]:
+    """The cohort folder, and whether it is mmfed's own synthetic one."""
+    kind = next((kind for kind in KINDS if kind.cohort == name), None)
+    if kind is None:
+        folder = Path(name)
+        if not folder.is_dir():
+            names = ", ".join(f"`{kind.cohort}`" for kind in KINDS)
+            raise CohortError(f"--cohort: expected a folder or one of {names}, got {name!r}; check the path")
+        return folder, (folder / MARKER).is_file()
+    folder = cohort_folder(cache, kind, seed)
+    write_cohort(
+        folder,
+        kind=kind,
+        seed=seed,
+        workers=workers,
+        progress=lambda done, total: progress("drawing the cohort", done, total),
+    )
+    return folder, True
+
+
+def prepare_hospitals(hospitals: list[Hospital], study: Study, progress: Progress) -> list[Hospital]:
+    """Every hospital's feature store; a hospital whose patients have none of the study's modalities is left out.
+
+    A detection study reads pictures: nothing is prepared, and everybody stays.
+    """
+    if isinstance(study.task, DetectionTask):
+        return hospitals
+    settings, able = PrepareSettings.of(study), []
+    for i, hospital in enumerate(hospitals):
+        progress("preparing hospitals", i, len(hospitals))
+        try:
+            prepare(read_site(hospital.site_file), settings)
+        except NoPatients:
+            continue
+        able.append(hospital)
+    progress("preparing hospitals", len(hospitals), len(hospitals))
+    return able
