@@ -1,5 +1,8 @@
 """The bars of the TCGA glioma cohort: means of several repeats, beside what they must reach.
 
+"own - floor" compares the federated model with the best linear floor refitted in the same run on the same folds and
+inputs: logistic regression or ridge Cox on the pooled training patients.
+
 python tests/benchmarks/tcga_bars.py --cohort ../shared/data/tcga_gbmlgg [--repeats 5] [--only idh-linear]
 """
 
@@ -72,6 +75,18 @@ CASES: dict[str, tuple[str, tuple[str, ...], Callable[[Score], list[tuple[str, f
 }
 
 
+def against_floor(metrics: dict[str, Any], at: Score) -> list[tuple[str, float, float]]:
+    """The federated model and the pooled one less the best linear floor, on own test patients."""
+    linear = [name for name in metrics["baselines"] if name.startswith("linear_")]
+    rows = []
+    for metric in ("c_index",) if metrics["study"]["task"] == "survival" else ("accuracy", "auc"):
+        floor = max(at(name, "own", metric) for name in linear)
+        rows += [
+            (f"{arm} own {metric} - floor", at(arm, "own", metric) - floor, -0.01) for arm in ("federated", "pooled")
+        ]
+    return rows
+
+
 def value(everything: dict[str, Any], who: str, place: str, metric: str) -> float:
     """The mean over repeats of one metric of an arm or a floor."""
     return float(everything[who][place][metric]["value"])
@@ -101,7 +116,8 @@ def main() -> None:
             )
             _, metrics = simulate(run, lambda *_: None, lambda _: None)
         everything: dict[str, Any] = {**metrics["arms"], **metrics["baselines"]}
-        for figure, reached, bar in bars(partial(value, everything)):
+        at = partial(value, everything)
+        for figure, reached, bar in [*bars(at), *against_floor(metrics, at)]:
             print(
                 f"| {name} | {figure} | {reached:.3f} | {bar:.3f} | {'' if reached >= bar else 'missed'} |", flush=True
             )
