@@ -11,9 +11,10 @@ from flwr.clientapp.typing import ClientAppCallable
 
 from client.detection import work as detection
 from client.detection.session import DetectionSession
+from client.disclosed import disclose_evaluation, disclose_greeting
 from client.local_state import drop_local, own_folder
 from client.received_models import receive_model
-from client.session import Session, admitted_session
+from client.session import Admitted, admitted_study, open_session
 from client.work import evaluate_model, greet, train_model
 from shared.errors import Refused
 from shared.messages import Malformed, OfferReply, Order, OtherSchema
@@ -41,42 +42,54 @@ app = ClientApp(mods=[scrub_errors])
 @app.query("handshake")
 def handshake(message: Message, context: Context) -> Message:
     """Say what this site holds, before its first round of a run; what an older run left of its rounds is dropped."""
-    order, session = _open(message, context)
-    drop_local(_own(context) or own_folder(session.site, order.digest))
+    order, admitted = _admit(message, context)
+    session = open_session(admitted)
+    drop_local(admitted.own or own_folder(session.site, order.digest))
     greeting = detection.greet(session) if isinstance(session, DetectionSession) else greet(session)
-    return Message(greeting.content(), reply_to=message)
+    head = disclose_greeting(admitted, session, order, _run(context))
+    return Message(replace(greeting, head=head).content(), reply_to=message)
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Score the model received, train it for one round, send it back."""
-    order, session = _open(message, context)
-    started = time.perf_counter()
+    """Score the model received, train it for one round, send it back; with privacy on, charge first and score nothing."""
+    order, admitted = _admit(message, context)
+    if admitted.study.privacy.on:
+        from client.private_round import take_part_privately  # imports the accountant and Opacus
+        from client.site_report import keep_report_current
+
+        answer = take_part_privately(admitted, order, _run(context))
+        if admitted.own is None:
+            keep_report_current(admitted.site)
+        return Message(answer.content(), reply_to=message)
+    session, started = open_session(admitted), time.perf_counter()
     if isinstance(session, DetectionSession):
-        reply = detection.train_model(session, order, _own(context))
+        reply = detection.train_model(session, order, admitted.own)
     else:
-        reply = train_model(session, order, _own(context))
+        reply = train_model(session, order, admitted.own)
     return Message(replace(reply, seconds=round(time.perf_counter() - started, 3)).content(), reply_to=message)
 
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Score the final model."""
-    order, session = _open(message, context)
+    order, admitted = _admit(message, context)
+    session = open_session(admitted)
     if isinstance(session, DetectionSession):
-        reply = detection.evaluate_model(session, order, _own(context))
+        reply = detection.evaluate_model(session, order, admitted.own)
     else:
-        reply = evaluate_model(session, order, _own(context))
-    return Message(reply.content(), reply_to=message)
+        reply = evaluate_model(session, order, admitted.own)
+    head = disclose_evaluation(admitted, order, _run(context), sent=bool(reply.evaluation))
+    return Message(replace(reply, head=head).content(), reply_to=message)
 
 
 @app.query("model")
 def take_model(message: Message, context: Context) -> Message:
     """Keep the finished model that the coordinator offers."""
-    order, session = _open(message, context)
-    folder = receive_model(session.site, session.study, order.files)
-    log.info("model received", site=session.site.id, model=folder.name)
-    return Message(OfferReply(session.site.id).content(), reply_to=message)
+    order, admitted = _admit(message, context)
+    folder = receive_model(admitted.site, admitted.study, order.files)
+    log.info("model received", site=admitted.site.id, model=folder.name)
+    return Message(OfferReply(admitted.site.id).content(), reply_to=message)
 
 
 def _own(context: Context) -> Path | None:
@@ -85,20 +98,26 @@ def _own(context: Context) -> Path | None:
     return Path(folder) if folder else None
 
 
-def _open(message: Message, context: Context) -> tuple[Order, Session | DetectionSession]:
-    """Parse the order and pass the gate; nothing of the site is read before."""
+def _run(context: Context) -> str:
+    """The coordinator's run, as a ledger names it."""
+    return str(context.run_id)
+
+
+def _admit(message: Message, context: Context) -> tuple[Order, Admitted]:
+    """Parse the order and pass the gate; nothing of the site's data is read before, or here."""
     try:
         order = Order.read(message)
     except OtherSchema as exc:
         raise Refused("VERSION_MISMATCH", f"expected an order of this version, got {exc}; update both sides") from exc
     except Malformed as exc:
         raise Refused("MESSAGE_INVALID", f"expected a whole order, got {exc}; see the coordinator's log") from exc
-    session = admitted_session(
+    admitted = admitted_study(
         Path(str(context.node_config["site-file"])),
         str(context.run_config.get("study", "")),
         str(context.run_config.get("digest", "")),
         order.digest,
+        _own(context),
     )
-    if session.site.id != context.node_config.get("site"):
+    if admitted.site.id != context.node_config.get("site"):
         raise Refused("SITE_MISMATCH", "expected the site file of this node, got another site's; start with --site")
-    return order, session
+    return order, admitted

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from client.data_commands import COMMANDS, EXAMPLES
+from client.ledger_commands import LEDGER_EXAMPLE, REPORT_EXAMPLE, ledger, privacy_report
 from shared.commands import run_command
 from shared.errors import BadInput, SiteFileError
 from shared.site import Site, read_site
 
 if TYPE_CHECKING:
+    from shared.privacy.budget import Budget
     from shared.study import Study
 
 __all__ = ["app", "main"]
@@ -87,20 +89,37 @@ def approve(
         raise BadInput("expected a study file or --list, got neither; write `approve study.json`")
     from client.approvals import approve as record
     from client.gate import excesses
+    from client.site_ledger import open_budget
     from client.terms import describe
     from shared.study_file import read_resolved
 
-    read = read_resolved(study)
-    typer.echo(describe(read, site))
-    faults = [*excesses(read, site), *_check_faults(site, read)]
+    read, budget = read_resolved(study), open_budget(site)
+    typer.echo(describe(read, site, budget))
+    faults = [*excesses(read, site), *_check_faults(site, read), *_privacy_faults(budget, read)]
     if faults:
         raise BadInput("; ".join(faults))
     if not yes:
         if not sys.stdin.isatty():
             raise BadInput("expected a person to answer, got no terminal; add --yes if the decision is made")
         typer.confirm(f"\nAllow this study at site {site.id}?", abort=True)
-    entry = record(site, read, person or getpass.getuser())
-    typer.echo(f"\napproved by {entry.person}, {entry.approved}: {entry.digest}")
+    entry = record(site, read, person or getpass.getuser(), budget)
+    typer.echo(f"\napproved by {entry.person}, {entry.approved}: {entry.digest}, ledger entry {entry.seq}")
+
+
+def _privacy_faults(budget: "Budget", study: "Study") -> list[str]:
+    """Why a private study would not keep its promise, or could not be finished within the cap."""
+    from shared.study_lint import privacy_faults
+
+    terms = study.terms
+    if terms is None:
+        return []
+    faults, after = list(privacy_faults(study)), budget.projected(terms.study)
+    if after.epsilon > after.cap:
+        faults.append(
+            f"expected a study that fits into privacy.epsilon_cap of {after.cap:g}, got one after which "
+            f"{after.epsilon:.2f} would be spent ({budget.spent().epsilon:.2f} before it); ask for one that spends less"
+        )
+    return faults
 
 
 def _check_faults(site: Site, study: "Study") -> tuple[str, ...]:
@@ -111,14 +130,17 @@ def _check_faults(site: Site, study: "Study") -> tuple[str, ...]:
     return inspect(site, study).faults if find_file(site.data, "clinical.tsv") else ()
 
 
-@app.command(epilog="Example: mmfed-client --site A revoke 3f9a21c0")
+@app.command(epilog='Example: mmfed-client --site A revoke 3f9a21c0 --reason "ethics approval has ended"')
 def revoke(
-    context: typer.Context, digest: Annotated[str, typer.Argument(help="The study's digest, or how it begins.")]
+    context: typer.Context,
+    digest: Annotated[str, typer.Argument(help="The study's digest, or how it begins.")],
+    person: Annotated[str, typer.Option(help="Who decides; by default the user of this account.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; it stays in this site's ledger.")] = "",
 ) -> None:
-    """Withdraw an approval; from the next message on the study is refused."""
+    """Withdraw an approval; from the next message on the study is refused. What it has spent stays spent."""
     from client.approvals import revoke as withdraw
 
-    entry = withdraw(context.obj.read(), digest)
+    entry = withdraw(context.obj.read(), digest, person or getpass.getuser(), reason)
     typer.echo(f"revoked {entry.revoked}: {entry.name}, {entry.digest}")
 
 
@@ -135,3 +157,5 @@ def _show_approvals(site: Site) -> None:
 
 for name, command in COMMANDS.items():
     app.command(name, epilog=EXAMPLES[name])(command)
+app.add_typer(ledger, name="ledger", epilog=LEDGER_EXAMPLE)
+app.command("privacy-report", epilog=REPORT_EXAMPLE)(privacy_report)

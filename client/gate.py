@@ -8,15 +8,24 @@ import binascii
 import json
 from collections.abc import Mapping
 
-from client.approvals import approved
+from client.approvals import refuse_unless_approved
+from client.site_ledger import open_ledger
 from shared.errors import Refused, StudyError
+from shared.privacy.ledger import Ledger
 from shared.site import Site
 from shared.study import Study, parse_study
 
 __all__ = ["admit", "excesses"]
 
 
-def admit(run_config: Mapping[str, object], digest_in_message: str, site: Site) -> Study:
+def admit(
+    run_config: Mapping[str, object],
+    digest_in_message: str,
+    site: Site,
+    ledger: Ledger | None = None,
+    *,
+    simulated: bool = False,
+) -> Study:
     """The study of this run, if this site has approved it. The first line of every message handler.
 
     Parameters
@@ -27,6 +36,10 @@ def admit(run_config: Mapping[str, object], digest_in_message: str, site: Site) 
         The digest that came with the message.
     site
         This hospital; its approvals and its caps decide.
+    ledger
+        The site's own, unless a simulation keeps another.
+    simulated
+        No person's cap stands over a simulation, where nobody's data are at stake.
 
     Raises
     ------
@@ -42,13 +55,8 @@ def admit(run_config: Mapping[str, object], digest_in_message: str, site: Site) 
                 f"expected {where} to carry the digest of its study, {study.digest}, got {digest!r}; "
                 "the coordinator must submit the study again",
             )
-    if not approved(site, study.digest):
-        raise Refused(
-            "NOT_APPROVED",
-            f"expected an approval of study {study.name!r} ({study.digest}) at site {site.id}, got none that stands; "
-            f"read it and run `mmfed-client --site {site.id} approve STUDY`",
-        )
-    faults = excesses(study, site)
+    refuse_unless_approved(site, study, ledger or open_ledger(site))
+    faults = [] if simulated else excesses(study, site)
     if faults:
         raise Refused("TERMS_EXCEED_SITE", "; ".join(faults))
     return study
@@ -60,11 +68,21 @@ def excesses(study: Study, site: Site) -> list[str]:
     A cap that the hospital wrote down binds: training without differential privacy has no epsilon, so it is beyond
     any cap. A site file that says nothing about epsilon leaves the decision to the person who approves.
     """
-    faults = []
-    if study.privacy.mode == "off" and "epsilon_cap" in site.privacy.model_fields_set:
+    faults, own, asked = [], site.privacy, study.terms
+    if asked is None and "epsilon_cap" in own.model_fields_set:
         faults.append(
-            f"expected a study within this site's privacy.epsilon_cap of {site.privacy.epsilon_cap}, got privacy.mode "
+            f"expected a study within this site's privacy.epsilon_cap of {own.epsilon_cap}, got privacy.mode "
             "'off', which has no bound; remove the cap from the site file to allow it, or ask for a private study"
+        )
+    if asked is not None and asked.epsilon > own.epsilon_cap:
+        faults.append(
+            f"expected an epsilon of at most this site's privacy.epsilon_cap, {own.epsilon_cap:g}, got "
+            f"{asked.epsilon:g}; ask for a study that spends less"
+        )
+    if asked is not None and asked.delta > own.delta:
+        faults.append(
+            f"expected a delta of at most this site's privacy.delta, {own.delta:g}, got {asked.delta:g}; "
+            "ask for a study with a smaller one"
         )
     return faults
 

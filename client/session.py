@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from client.approvals import approvals_file
 from client.detection.session import DetectionSession
 from client.device import device_of
 from client.gate import admit
 from client.prepare.settings import PrepareSettings, store_folder
+from client.site_ledger import open_ledger
 from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
@@ -25,7 +25,7 @@ from shared.site import Site, read_site
 from shared.study import DetectionTask, Study, parse_study
 from shared.weights import new_model
 
-__all__ = ["Session", "admitted_session", "forget_sessions", "warm_model"]
+__all__ = ["Admitted", "Session", "admitted_study", "forget_sessions", "open_session", "warm_model"]
 
 
 class Session:
@@ -45,8 +45,10 @@ class Session:
         folder = store_folder(site, PrepareSettings.of(study))
         if not (folder / "manifest.json").is_file():
             raise Refused("NOT_PREPARED", f"expected a feature store in {folder}, got none; run `mmfed-client prepare`")
-        withdrawn = read_exclusions(site.data)
-        self.data: SitePatients = load_patients(FeatureStore.open(folder), study, site.expression.scale, withdrawn)
+        withdrawn, store = read_exclusions(site.data), FeatureStore.open(folder)
+        self.data: SitePatients = load_patients(store, study, site.expression.scale, withdrawn)
+        keys = dict(zip(store.patients["case_id"], store.patients["key"], strict=True))
+        self.keys = [keys[case] for case in self.data.patients.case_id]  # salted, for the ledger
         train, least = self.data.patients.take(~self.data.test), site.disclosure.min_patients
         if len(train) < least:
             raise Refused(
@@ -74,16 +76,17 @@ class Session:
 
 @dataclass(frozen=True, eq=False)
 class Admitted:
-    """A study that passed the gate; hashed by identity, since it is remembered itself."""
+    """A study that passed the gate at a site; hashed by identity, since it is remembered itself."""
 
+    site: Site
     study: Study
+    own: Path | None  # where a simulation lets this site keep its own files
 
 
-def admitted_session(site_file: Path, study: str, digest: str, digest_in_message: str) -> Session | DetectionSession:
-    """Pass the gate, then open the session.
-
-    Both are remembered while the site file, the approvals, exclude.csv and the feature store (or imaging.csv, for a
-    detection study) stay as they are.
+def admitted_study(
+    site_file: Path, study: str, digest: str, digest_in_message: str, own: Path | None = None
+) -> Admitted:
+    """Pass the gate; nothing of the site's data is read. Remembered while the site file and the approvals stay.
 
     Parameters
     ----------
@@ -91,13 +94,23 @@ def admitted_session(site_file: Path, study: str, digest: str, digest_in_message
         As in the run config: canonical JSON in base64, and the digest the coordinator gives it.
     digest_in_message
         As in the order.
+    own
+        Where a simulation lets this site keep its own files; None in a deployment.
     """
-    site = _site(site_file, _changed(site_file))
-    approvals = _changed(approvals_file(site))
-    parsed = _admitted(site_file, _changed(site_file), approvals, study, digest, digest_in_message)
-    detects = isinstance(parsed.study.task, DetectionTask)
-    store = _changed(site.data / "imaging.csv" if detects else _store(site_file, study, parsed) / "manifest.json")
-    return _session(site_file, study, parsed, (_changed(site_file), _changed(site.data / "exclude.csv"), store))
+    at = _changed(site_file)
+    decided = open_ledger(_site(site_file, at), own).last("approval", "revoked")
+    return _admitted(site_file, at, decided.hash if decided else "", study, digest, digest_in_message, own)
+
+
+def open_session(admitted: Admitted) -> Session | DetectionSession:
+    """The patients of an admitted study.
+
+    Remembered while exclude.csv and the feature store (or imaging.csv, for a detection study) stay as they are.
+    """
+    site = admitted.site
+    detects = isinstance(admitted.study.task, DetectionTask)
+    store = site.data / "imaging.csv" if detects else _store(admitted) / "manifest.json"
+    return _session(admitted, (_changed(site.data / "exclude.csv"), _changed(store)))
 
 
 def forget_sessions() -> None:
@@ -116,20 +129,26 @@ def _site(site_file: Path, _at: int) -> Site:
 
 
 @lru_cache(maxsize=64)
-def _admitted(site_file: Path, at: int, _approvals: int, study: str, digest: str, in_message: str) -> Admitted:
-    return Admitted(admit({"study": study, "digest": digest}, in_message, _site(site_file, at)))
+def _admitted(
+    site_file: Path, at: int, _decided: str, study: str, digest: str, in_message: str, own: Path | None
+) -> Admitted:
+    site = _site(site_file, at)
+    found = admit(
+        {"study": study, "digest": digest}, in_message, site, open_ledger(site, own), simulated=own is not None
+    )
+    return Admitted(site, found, own)
 
 
 @lru_cache(maxsize=64)
-def _store(site_file: Path, _study: str, admitted: Admitted) -> Path:
-    return store_folder(read_site(site_file), PrepareSettings.of(admitted.study))
+def _store(admitted: Admitted) -> Path:
+    return store_folder(admitted.site, PrepareSettings.of(admitted.study))
 
 
 @lru_cache(maxsize=64)
-def _session(site_file: Path, _study: str, admitted: Admitted, _at: tuple[int, ...]) -> Session | DetectionSession:
+def _session(admitted: Admitted, _at: tuple[int, ...]) -> Session | DetectionSession:
     if isinstance(admitted.study.task, DetectionTask):
-        return DetectionSession(read_site(site_file), admitted.study)
-    return Session(read_site(site_file), admitted.study)
+        return DetectionSession(admitted.site, admitted.study)
+    return Session(admitted.site, admitted.study)
 
 
 @lru_cache(maxsize=1)

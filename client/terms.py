@@ -3,21 +3,24 @@
 from collections.abc import Iterator
 
 from shared.cohort.encoded import named_encoders
+from shared.privacy.accounting import epsilon
+from shared.privacy.budget import Budget
+from shared.privacy.report.sentences import certainty, rounded_up
 from shared.site import Site
 from shared.study import Blood, ClassificationTask, DetectionTask, Study, SurvivalTask
 
 __all__ = ["describe"]
 
 
-def describe(study: Study, site: Site) -> str:
-    """What will be read, what will leave, for how long and under which protection; several paragraphs of text."""
+def describe(study: Study, site: Site, budget: Budget) -> str:
+    """What will be read, what will leave, for how long, under which protection and at what cost; several paragraphs."""
     sections = {
         "Study": _identity(study),
         "What is read at this site": _read(study, site),
         "What leaves this site": _leaves(study, site),
         "What never leaves": list(_stays(study)),
         "How long": _duration(study),
-        "Privacy": _privacy(),
+        "Privacy": _privacy(study, budget),
     }
     return "\n\n".join(f"{title}\n" + "\n".join(f"  - {line}" for line in lines) for title, lines in sections.items())
 
@@ -94,31 +97,57 @@ def _stays(study: Study) -> Iterator[str]:
 
 
 def _leaves(study: Study, site: Site) -> Iterator[str]:
-    least = site.disclosure.min_patients
-    yield f"the trained numbers of the model ({_size(study)}), every round"
-    yield "how many training patients have each modality (this site's weight), training steps, the sum of losses"
+    least, size = site.disclosure.min_patients, _size(study)
+    if study.privacy.on:
+        yield f"the trained numbers of the model ({size}), every round, noise added to each of them here"
+        yield "no count of patients but its size bucket and that of each modality, no loss, no training statistics"
+        yield "the signed end of this site's privacy ledger, and how often this run has been charged"
+    else:
+        yield f"the trained numbers of the model ({size}), every round"
+        yield "how many training patients have each modality (this site's weight), training steps, the sum of losses"
     if study.modalities.expression and study.modalities.expression.normalise == "federated":
         yield f"once: count, sum and sum of squares of each gene, where at least {least} patients have it"
+    when = "once, at the end: " if study.privacy.on else ""
     if site.disclosure.evaluation:
-        yield f"counts and histograms of how well the model does on own test patients, if they are at least {least}"
+        yield f"{when}counts and histograms of how well the model does on own test patients, if they are at least {least}"
     else:
         yield "no test statistics: the site file says disclosure.evaluation = false"
 
 
 def _duration(study: Study) -> list[str]:
-    training, wait = study.training, study.federation.deadline_s
+    training, wait, terms = study.training, study.federation.deadline_s, study.terms
+    work = f"{training.local_epochs} pass(es) over the patients" if terms is None else f"{terms.steps_per_round} steps"
     return [
-        f"{training.rounds} rounds of {training.local_epochs} pass(es) over the patients, and two more messages",
+        f"{training.rounds} rounds of {work}, and two more messages",
         f"a round waits at most {wait:g} s for this site",
         "until the approval is revoked, the study may be submitted again",
     ]
 
 
-def _privacy() -> list[str]:
-    return [
-        "NOT PRIVATE: no noise is added. Who receives the model's numbers may learn something about single patients.",
-        "This version knows no other mode; a privacy.epsilon_cap in the site file refuses such studies.",
+def _privacy(study: Study, budget: Budget) -> list[str]:
+    terms, spent = study.terms, budget.spent()
+    if terms is None:
+        return [
+            "NOT PRIVATE: no noise is added. Who receives the model's numbers may learn something about single patients.",
+            f"Nothing is charged; {spent.epsilon:.2f} of {spent.cap:g} is spent here on private studies so far.",
+        ]
+    if not terms.formal:
+        return ["NOT PRIVATE: the noise comes from a known seed, which is for simulations on public data only."]
+    after = budget.projected(terms.study)
+    alone = epsilon([terms.study], spent.delta)
+    exchanged = epsilon([terms.study], spent.delta, "replace_one")
+    lines = [
+        f"each patient (all slides, samples and images of one person) moves a step by at most {terms.clip:g}; noise of "
+        f"{terms.sigma * terms.clip:.3g} is added to every number of a step, drawn here, known to nobody",
+        f"the whole study costs this site an epsilon of {rounded_up(alone)} at delta {spent.delta:g} (a patient is there "
+        f"or not); {rounded_up(exchanged)} if one patient is exchanged for another",
+        certainty(alone),
+        f"spent here so far: {rounded_up(spent.epsilon)} of {spent.cap:g}; after this study {rounded_up(after.epsilon)}",
+        "a round that would go beyond the cap is refused; each further run of the study is charged again",
     ]
+    if after.epsilon > spent.cap:
+        lines.append(f"BEYOND THE CAP: about {budget.rounds_left(terms.round)} of {terms.rounds} rounds are left")
+    return lines
 
 
 def _size(study: Study) -> str:

@@ -15,7 +15,7 @@ from shared.errors import WorkFailed
 from shared.study import Study, Training
 from shared.tasks import loss_of
 
-__all__ = ["TrainResult", "train_round"]
+__all__ = ["TrainResult", "inner_optimizer", "pull_back", "train_round"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def train_round(
         parameter.requires_grad_(True)
     start = [p.detach().clone() for p in parameters.values()] if proximal_mu else []
     drift = [(parameters[name], value.to(device)) for name, value in (correction or {}).items()]
-    optimizer = _optimizer(settings, list(parameters.values()), learning_rate)
+    optimizer = inner_optimizer(settings, list(parameters.values()), learning_rate)
     generator = torch.Generator().manual_seed(seed)
     batches = _batches(patients, settings, generator)
     if device.type == "cuda":
@@ -85,7 +85,7 @@ def train_round(
             losses: Tensor = loss(output, batch) + output["aux_loss"]  # (B,)
             optimizer.zero_grad(set_to_none=True)
             losses.mean().backward()  # type: ignore[no-untyped-call]
-            _pull_back(parameters, start, proximal_mu)
+            pull_back(parameters, start, proximal_mu)
             for parameter, value in drift:
                 if parameter.grad is not None:
                     parameter.grad.add_(value)
@@ -135,14 +135,15 @@ def _in_bf16(model: nn.Module, batch: Batch) -> ModelOutput:
     return {**output, "logits": output["logits"].float(), "aux_loss": output["aux_loss"].float()}
 
 
-def _optimizer(settings: Training, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+def inner_optimizer(settings: Training, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+    """The study's optimizer, without any state: it is new each round."""
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=learning_rate, weight_decay=settings.weight_decay)
     return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
-def _pull_back(parameters: Mapping[str, nn.Parameter], start: list[Tensor], mu: float) -> None:
-    """Add the gradient of the proximal term, mu (w - w_global)."""
+def pull_back(parameters: Mapping[str, nn.Parameter], start: list[Tensor], mu: float) -> None:
+    """Add the gradient of the proximal term, mu (w - w_global), where `start` is w_global; nothing if it is empty."""
     for parameter, origin in zip(parameters.values(), start, strict=False):
         if parameter.grad is not None:
             parameter.grad.add_(parameter.detach() - origin, alpha=mu)

@@ -12,6 +12,7 @@ from client.session import Session, warm_model
 from client.training import train_round
 from shared import __version__
 from shared.cohort.encoded import named_encoders
+from shared.cohort.genes import vocabulary
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
 from shared.digests import sha256_bytes
@@ -27,6 +28,8 @@ __all__ = ["evaluate_model", "greet", "train_model"]
 def greet(session: Session) -> HandshakeReply:
     """What the coordinator must know before round 1; counts leave in buckets only."""
     use, data = session.study.modalities, session.data
+    summed = use.expression is not None and use.expression.normalise == "federated"  # else nobody needs them
+    genes = vocabulary(use.expression.groups) if use.expression else ()
     return HandshakeReply(
         site=session.site.id,
         version=__version__,
@@ -35,7 +38,7 @@ def greet(session: Session) -> HandshakeReply:
         },
         genes_sha256=use.expression.genes_sha256 if use.expression else "",
         buckets={name: bucket(count) for name, count in session.counts.items()},
-        gene_sums=data.sums(session.site.disclosure.min_patients),
+        gene_sums=data.sums(session.site.disclosure.min_patients) if summed else np.zeros((3, len(genes))),
         per_site_results=session.site.disclosure.per_site_results,
         stain=data.stain if "slides" in session.held else "",
     )

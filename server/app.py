@@ -9,6 +9,8 @@ import structlog
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from server.heads import FILE as HEADS
+from server.heads import Heads
 from server.offer import offer_model
 from server.results import end_run, open_run, write_results
 from server.rounds import run_rounds
@@ -37,7 +39,8 @@ def main(grid: Grid, context: Context) -> None:
     folder = open_run(runs, study, str(context.run_id))
     log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
     try:
-        finished = run_rounds(grid, study, folder / "checkpoints", expected=_expected(grid))
+        heads = Heads(runs / HEADS) if study.privacy.on else None
+        finished = run_rounds(grid, study, folder / "checkpoints", expected=_expected(grid), heads=heads)
     except MmfedError as exc:
         log.error("run stopped", reason=str(exc))
         raise

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from server.checkpoint import write_atomically
+from server.private_results import privacy_of_sites
 from server.rounds import Finished
 from shared import __version__
 from shared.detection.trained import DETECTOR, told_quality, write_trained
@@ -24,7 +25,7 @@ from shared.study_toml import study_toml
 from shared.weights import Arrays, is_running
 
 __all__ = [
-    "NOT_PRIVATE",
+    "UNFINISHED",
     "end_run",
     "open_run",
     "public_metrics",
@@ -37,7 +38,6 @@ __all__ = [
 
 UNFINISHED = "unfinished"
 UNNAMED = 3  # so many hide one another: each knows its own figures
-NOT_PRIVATE = {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
 
 
 def open_run(runs: Path, study: Study, run_id: str) -> Path:
@@ -120,7 +120,7 @@ def _metrics(study: Study, finished: Finished) -> dict[str, Any]:
         "inputs": _inputs(study, finished).model_dump(mode="json"),
         "refused": dict(finished.refused),
         "arms": {"federated": arm},
-        "privacy": dict.fromkeys(sorted(finished.greetings), NOT_PRIVATE),
+        "privacy": privacy_of_sites(study, finished.greetings, finished.rounds),
     }
 
 

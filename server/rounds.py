@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from server.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from server.exchange import Wave, exchange, online_sites
 from server.handshake import Members, parse_greeting
+from server.heads import Heads
 from server.strategies.per_branch import PerBranch, branch_weights
 from server.strategies.scaffold import ControlVariate
 from server.updates import Updates, check_control, check_evaluation, check_update, parse_evaluation
@@ -60,6 +61,7 @@ def run_rounds(
     folder: Path,
     *,
     expected: Collection[str] = (),
+    heads: Heads | None = None,
     poll_s: float = 0.5,
     on_round: Callable[[dict[str, Any]], None] | None = None,
 ) -> Finished:
@@ -69,13 +71,15 @@ def run_rounds(
     ----------
     expected
         Sites to wait for before the run starts: the coordinator's registry, since a Grid lists online nodes only.
+    heads
+        What the sites have shown of their ledgers in earlier runs; new ones are added. Private studies only.
 
     Raises
     ------
     QuorumError
         Too few sites took part, or too few usable replies came in ATTEMPTS attempts at a round.
     """
-    loop = _Loop(grid, study, folder, frozenset(expected), poll_s)
+    loop = _Loop(grid, study, folder, frozenset(expected), poll_s, heads or Heads())
     loop.gather()
     for round_ in range(loop.state.round + 1, study.training.rounds + 1):
         record = loop.train(round_)
@@ -93,6 +97,7 @@ class _Loop:
     folder: Path
     expected: frozenset[str]
     poll_s: float
+    heads: Heads
     silent: dict[str, str] = field(init=False, default_factory=dict)  # sites that did not answer the last handshake
     state: Checkpoint = field(init=False)
     members: Members = field(init=False)
@@ -166,12 +171,18 @@ class _Loop:
         """The closing wave: every member scores the final model."""
         online = online_sites(self.grid)
         nodes = {site: node for site, node in online.items() if site in self.members.greetings}
+
+        def accept(site: str, message: Any) -> EvaluateReply:
+            reply = parse_evaluation(site, message, self.study.task)
+            self._take_head(site, reply.head)
+            return reply
+
         wave = exchange(
             self.grid,
             nodes,
             self._orders(nodes),
             MessageType.EVALUATE,
-            lambda site, message: parse_evaluation(site, message, self.study.task),
+            accept,
             deadline_s=self.study.federation.deadline_s,
             poll_s=self.poll_s,
         )
@@ -190,13 +201,19 @@ class _Loop:
         new = {s: n for s, n in online.items() if s not in self.members.greetings and s not in self.members.refused}
         if not new:
             return
-        order = Order(self.state.digest)
+
+        def accept(site: str, message: Any) -> HandshakeReply:
+            greeting = parse_greeting(site, message, self.study)
+            self._take_head(site, greeting.head)
+            return greeting
+
+        orders = self._with_heads(dict.fromkeys(new, Order(self.state.digest)))
         wave = exchange(
             self.grid,
             new,
-            dict.fromkeys(new, order),
+            orders,
             f"{MessageType.QUERY}.handshake",
-            lambda site, message: parse_greeting(site, message, self.study),
+            accept,
             deadline_s=self.study.federation.deadline_s,
             poll_s=self.poll_s,
         )
@@ -227,16 +244,33 @@ class _Loop:
                     **fields,
                 )
             chosen[site] = made[held, taken]
-        return chosen
+        return self._with_heads(chosen)
+
+    def _with_heads(self, orders: dict[str, Order]) -> dict[str, Order]:
+        """With privacy on, every site is sent back its own ledger head and told of the others'."""
+        if not self.study.privacy.on:
+            return orders
+        return {
+            site: replace(order, echo_head=self.heads.echo(site), heads=self.heads.told_to(site))
+            for site, order in orders.items()
+        }
+
+    def _take_head(self, site: str, head: str) -> None:
+        if self.study.privacy.on:
+            self.heads.take(site, head)
 
     def _train_wave(self, round_: int, attempt: int, nodes: Mapping[str, int], updates: Updates) -> Wave[TrainReply]:
         def accept(site: str, message: Any) -> TrainReply:
-            reply = check_update(TrainReply.read(message), site, round_, self.members.held(site), self.state.arrays)
+            private, held = self.study.privacy.on, self.members.held(site)
+            reply = check_update(TrainReply.read(message), site, round_, held, self.state.arrays, private=private)
+            self._take_head(site, reply.head)
             check_control(reply, orders[site].control)
             check_evaluation(reply.evaluation, self.study.task)
             updates.add(reply)
             return replace(reply, arrays={}, control={})
 
+        if self.study.privacy.on:
+            attempt = 0  # a site that has answered answers with the same bytes, which costs it nothing
         rate = learning_rate(self.study, round_)
         orders = self._orders(nodes, self.strategy.control, round=round_, attempt=attempt, learning_rate=rate)
         return exchange(
@@ -271,23 +305,31 @@ def _record(
     study: Study, round_: int, kept: list[str], replies: list[TrainReply], missing: Mapping[str, str], seconds: float
 ) -> dict[str, Any]:
     """What is known of a round: losses are means over patients and local epochs."""
-    epochs = study.training.local_epochs
-    sites = {
-        r.site: {"loss": r.loss_sum / (r.patients["fusion"] * epochs), "patients": r.patients["fusion"]}
-        for r in replies
-    }
-    patients = sum(r.patients["fusion"] for r in replies)
+    if study.privacy.on:  # no loss and no count of patients has come
+        told: dict[str, Any] = {"loss": None, "sites": {r.site: {"charges": r.charges} for r in replies}}
+    else:
+        told = _losses(replies, study.training.local_epochs)
     statistics = [Statistics.from_record(r.evaluation) for r in replies if r.evaluation]
     return {
         "round": round_,
-        "loss": sum(r.loss_sum for r in replies) / (patients * epochs),
-        "sites": sites,
+        **told,
         "patients": {branch: sum(weights) for branch, weights in branch_weights(replies).items()},
         "kept": kept,
         "missing": dict(missing),
         "received_model": reduce(Statistics.merge, statistics).result() if statistics else {},
         "seconds": round(seconds, 3),
     }
+
+
+def _losses(replies: list[TrainReply], epochs: int) -> dict[str, Any]:
+    """Mean losses over patients and local epochs, of each site and of all."""
+    patients = sum(r.patients["fusion"] for r in replies)
+    sums = {r.site: r.loss_sum or 0.0 for r in replies}
+    sites = {
+        r.site: {"loss": sums[r.site] / (r.patients["fusion"] * epochs), "patients": r.patients["fusion"]}
+        for r in replies
+    }
+    return {"loss": sum(sums.values()) / (patients * epochs), "sites": sites}
 
 
 def _facts(greeting: HandshakeReply) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from shared.cohort.genes import vocabulary
 from shared.errors import StudyError, WorkFailed
 from shared.study import ClassificationTask, Study
 from shared.study_file import read_resolved
+from shared.study_lint import privacy_faults
 
 __all__ = ["job_folder", "message_bytes", "read_submittable", "run_config", "submit", "write_resolved"]
 
@@ -46,6 +47,7 @@ def deployment_faults(study: Study) -> list[str]:
     ]
     if not study.outputs:
         return faults  # the width of the model's head is not known
+    faults += [f"  {fault}" for fault in privacy_faults(study)]
     size, most = message_bytes(study), study.federation.max_message_mb
     if size > most * 1_000_000:
         faults.append(

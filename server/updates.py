@@ -111,8 +111,15 @@ class Updates:
             yield self._replies[site], self._controls[site]
 
 
-def check_update(reply: TrainReply, site: str, round_: int, held: frozenset[str], current: Arrays) -> TrainReply:
+def check_update(
+    reply: TrainReply, site: str, round_: int, held: frozenset[str], current: Arrays, *, private: bool = False
+) -> TrainReply:
     """Accept a reply only if it is what was asked for.
+
+    Parameters
+    ----------
+    private
+        The study has privacy on: no count, loss or statistic of patients may come, and every site weighs 1.
 
     Raises
     ------
@@ -128,6 +135,12 @@ def check_update(reply: TrainReply, site: str, round_: int, held: frozenset[str]
     if set(reply.arrays) != expected:
         lost, extra = len(expected - set(reply.arrays)), len(set(reply.arrays) - expected)
         raise Rejected(f"expected {len(expected)} arrays, got {lost} missing and {extra} unknown keys")
+    if private:
+        if reply.patients or reply.loss_sum is not None or reply.evaluation:
+            raise Rejected("expected no count, loss or statistic of patients under privacy, got some")
+        reply = replace(reply, patients=dict.fromkeys(sorted(held | {"fusion"}), 1))
+    elif reply.loss_sum is None:
+        raise Rejected("expected the sum of losses, got none")
     if set(reply.patients) != held | {"fusion"} or min(reply.patients.values()) < 1:
         raise Rejected("expected a patient count of at least 1 for each held branch, got others")
     if max(reply.patients.values()) > reply.patients["fusion"]:

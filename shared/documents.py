@@ -22,9 +22,19 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
+    def completed(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """`content` as written, with defaults that depend on more than one section filled in."""
+        return content
+
+    @classmethod
     def loose_faults(cls, content: dict[str, Any]) -> list[str]:
         """Faults of the whole that can be told of `content` though some part of it is wrong."""
         return []
+
+    @classmethod
+    def taught(cls, path: str, value: object, content: dict[str, Any]) -> str | None:
+        """A sentence of its own for a key or value that is not known, such as one of another tool; None for most."""
+        return None
 
 
 M = TypeVar("M", bound=Document)
@@ -80,10 +90,11 @@ def read_toml(path: Path, model: type[M], error: type[BadInput]) -> M:
 
 def parse(content: dict[str, Any], model: type[M], error: type[BadInput], source: str) -> M:
     """Validate parsed TOML or JSON; `source` names the file in the message."""
+    content = model.completed(content)
     try:
         return model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as exc:
-        faults = _every_line(exc, model)
+        faults = _every_line(exc, model, content)
         mended = _mended(content, exc.errors(include_url=False), model)
         # a section with a wrong key is not held to its own rules, nor is the whole while a section is wrong
         faults += [fault for fault in _faults(mended, model) + model.loose_faults(mended) if fault not in faults]
@@ -103,15 +114,16 @@ def _faults(content: dict[str, Any], model: type[M]) -> list[str]:
     try:
         model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as exc:
-        return _every_line(exc, model)
+        return _every_line(exc, model, content)
     return []
 
 
-def _every_line(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    return list(dict.fromkeys(line for detail in error.errors(include_url=False) for line in _lines(detail, model)))
+def _every_line(error: ValidationError, model: type[Document], content: dict[str, Any]) -> list[str]:
+    details = error.errors(include_url=False)
+    return list(dict.fromkeys(line for detail in details for line in _lines(detail, model, content)))
 
 
-def _mended(content: dict[str, Any], details: Sequence[ErrorDetails], model: type[BaseModel]) -> dict[str, Any]:
+def _mended(content: dict[str, Any], details: Sequence[ErrorDetails], model: type[Document]) -> dict[str, Any]:
     """`content` as if the advice about unknown keys had been followed: each renamed or removed."""
     mended: dict[str, Any] = deepcopy(content)
     for detail in details:
@@ -121,15 +133,22 @@ def _mended(content: dict[str, Any], details: Sequence[ErrorDetails], model: typ
             for part in path:
                 section = section[part]
             value = section.pop(key)
+            if model.taught(".".join(str(part) for part in (*path, key)), value, content):
+                continue  # there is no other name for it
             for close in get_close_matches(str(key), sorted(_keys(model, detail["loc"][:-1])), n=1):
                 section.setdefault(close, value)
     return mended
 
 
-def _lines(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
-    """One fault as `path: expected ..., got ...; what to do`."""
+def _lines(detail: ErrorDetails, model: type[Document], content: dict[str, Any]) -> list[str]:
+    """One fault as `path: expected ..., got ...; what to do`, or as the document has it."""
     path = ".".join(str(part) for part in _written(detail["loc"], model)) or "file"
     context = detail.get("ctx", {})
+    tagged = detail["type"] == "union_tag_invalid"
+    place = f"{path}.{context['discriminator'].strip(chr(39))}" if tagged else path
+    sentence = model.taught(place, context["tag"] if tagged else detail["input"], content)
+    if sentence:
+        return [sentence]
     match detail["type"]:
         case "missing":
             return [f"{path}: expected a value, got nothing; add the key"]

@@ -42,6 +42,13 @@ CODES: dict[str, str] = {
     "NO_PATIENTS": "no patient of this site can be used for the task",
     "TOO_FEW_PATIENTS": "fewer patients than the site's min_patients",
     "MODEL_INVALID": "the model that was offered is damaged, too large, or not that of the study",
+    "PRIVACY_REFUSED": "the study's training would not keep the privacy it promises",
+    "BUDGET_EXCEEDED": "the round would spend more privacy than this site has left",
+    "ROUND_INVALID": "a round that the approved study does not have",
+    "LEDGER_BROKEN": "the site's privacy ledger was changed, cut or damaged",
+    "LEDGER_FAILED": "the site's privacy ledger could not be written",
+    "LEDGER_ROLLED_BACK": "the site's privacy ledger is older than one it has shown before",
+    "HEAD_INVALID": "a ledger head that this site never signed",
     "BUNDLE_REFUSED": "a bundle that is not the one mmfed ships",
     "CLIENT_FAILED": "the site failed; the reason stands in its own log",
 }
@@ -84,7 +91,8 @@ class Order:
     round: int = 0
     attempt: int = 0
     learning_rate: float = 0.0
-    echo_head: str = ""
+    echo_head: str = ""  # the last ledger head that this site has sent, back to it
+    heads: str = ""  # of the other sites, by the fingerprint of their keys: JSON {fingerprint: [seq, hash]}
     control: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)  # SCAFFOLD's c
     control_round: int = 0  # the round of this site whose change of c_i is part of c; 0 = none
     files: Mapping[str, bytes] = field(default_factory=dict)  # a finished run that is offered: name -> content
@@ -99,6 +107,7 @@ class Order:
             "learning_rate": self.learning_rate,
             "gene_stats_sha256": self.gene_stats_sha256,
             "echo_head": self.echo_head,
+            "heads": self.heads,
         }
         content = RecordDict({"config": ConfigRecord(config)})  # type: ignore[arg-type]
         if self.arrays:
@@ -129,6 +138,7 @@ class Order:
             attempt=int(_number(config, "attempt")),
             learning_rate=_number(config, "learning_rate"),
             echo_head=str(config.get("echo_head", "")),
+            heads=str(config.get("heads", "")),
             control=_decoded(message.content.array_records.get("control", ArrayRecord())),
             control_round=int(_number(config, "control_round")) if "control_round" in config else 0,
             files={name: file.tobytes() for name, file in files.items()},
@@ -181,25 +191,30 @@ class HandshakeReply:
 
 @dataclass(frozen=True)
 class TrainReply:
-    """One site's update of one round."""
+    """One site's update of one round.
+
+    With privacy on it holds no count and no loss of patients: `patients` is empty, `loss_sum` None, `evaluation` empty.
+    """
 
     site: str
     round: int
     arrays: Mapping[str, NDArray[np.generic]]
     patients: Mapping[str, int]  # branch -> training patients: the branch's weight
     steps: int
-    loss_sum: float
+    loss_sum: float | None
     evaluation: Mapping[str, Statistic]  # mergeable statistics of the model received; empty when withheld
     seconds: float = 0.0
     head: str = ""
     control: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)  # the change of SCAFFOLD's c_i
+    charges: int = 0  # with privacy on: how often this run has been charged at the site so far
 
     def content(self) -> RecordDict:
         """As a Flower record."""
         metrics: dict[str, int | float | Statistic] = {f"patients.{name}": n for name, n in self.patients.items()}
-        metrics |= {"steps": self.steps, "loss_sum": self.loss_sum}
+        metrics |= {"steps": self.steps} | ({} if self.loss_sum is None else {"loss_sum": self.loss_sum})
         metrics |= {f"eval.{name}": value for name, value in self.evaluation.items()}
         config = {"schema": SCHEMA, "site": self.site, "round": self.round, "seconds": self.seconds, "head": self.head}
+        config["charges"] = self.charges
         content = RecordDict(
             {
                 "arrays": to_record(self.arrays),
@@ -225,11 +240,12 @@ class TrainReply:
             arrays=_decoded(arrays),
             patients=patients,
             steps=int(_number(metrics, "steps")),
-            loss_sum=_number(metrics, "loss_sum"),
+            loss_sum=_number(metrics, "loss_sum") if "loss_sum" in metrics else None,
             evaluation=_evaluation(metrics),
             seconds=_number(config, "seconds"),
             head=str(config.get("head", "")),
             control=_decoded(message.content.array_records.get("control", ArrayRecord())),
+            charges=int(_number(config, "charges")) if "charges" in config else 0,
         )
 
 

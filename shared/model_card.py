@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.cohort.encoded import named_encoders
 from shared.cohort.genes import vocabulary
+from shared.privacy.report.sentences import rounded_up
 from shared.metrics import LOWER_IS_BETTER
 from shared.models import about
 from shared.study import ClassificationTask, DetectionTask, Study, SurvivalTask, Task
@@ -286,10 +287,10 @@ def _beats(floor: Metrics | None, model: Metrics | None, metric: str) -> bool:
 
 def _privacy(metrics: Metrics) -> str:
     terms = metrics["privacy"]
-    if all(one["mode"] == "off" for one in terms.values()):
+    if all(one["epsilon"] is None for one in terms.values()):
         return NOT_PRIVATE
     rows = [
-        (site, "NOT PRIVATE" if one["mode"] == "off" else f"{one['epsilon']:.2f}", one.get("delta") or "–")
+        (site, "NOT PRIVATE" if one["epsilon"] is None else rounded_up(one["epsilon"]), one.get("delta") or "–")
         for site, one in terms.items()
     ]
     return _table(("Hospital", "epsilon", "delta"), rows)

@@ -84,10 +84,15 @@ class ImportedFeatures(Document):
 
 
 class PrivacyCap(Document):
-    """The most this site will ever spend."""
+    """The most this site will ever spend, over all studies, runs and tasks.
+
+    `signer` is a command that signs the ledger in the name of another user of this machine, such as
+    ["sudo", "-n", "-u", "mmfed-ledger", "mmfed-ledger-sign"]; without it the key lies in the state folder.
+    """
 
     epsilon_cap: Annotated[float, Field(gt=0)] = 8.0
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    signer: tuple[str, ...] = ()
 
 
 class Disclosure(Document):

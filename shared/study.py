@@ -12,6 +12,10 @@ from shared.digests import canonical_json, sha256_json
 from shared.documents import Added, Document, contradictions, digest_content, parse, read_toml, readable
 from shared.encoder_names import ENCODER_WIDTHS, TEXT_ENCODER_WIDTHS
 from shared.errors import StudyError
+from shared.privacy.foreign_keys import taught
+from shared.privacy.stated import STATED, stated_faults
+from shared.private_switches import private_defaults
+from shared.privacy.terms import Terms
 from shared.strategy_names import STRATEGIES, least_sites, option_faults, training_faults
 from shared.task_settings import ClassificationTask, DetectionTask, Head, LabelTask, SurvivalTask, Task
 
@@ -273,9 +277,32 @@ class Split(Document):
 
 
 class Privacy(Document):
-    """Privacy terms. This version trains without differential privacy and says so."""
+    """Privacy terms (shared/privacy/terms.py): constants of the study, none of them computed from patients.
 
-    mode: Literal["off"] = "off"
+    `mode` is "off", or "local": every site adds the whole noise itself. `sigma` is filled in from `epsilon` when the
+    study leaves it out, so that the digest holds it. "distributed" is refused until there is secure aggregation.
+    """
+
+    mode: Literal["off", "local", "distributed"] = "off"
+    epsilon: Annotated[float | None, Field(gt=0), Added] = None
+    delta: Annotated[float | None, Field(gt=0, lt=1), Added] = None
+    clip: Annotated[float, Field(gt=0), Added] = 1.0
+    sigma: Annotated[float | None, Field(gt=0), Added] = None
+    sample_rate: Annotated[float | None, Field(gt=0, le=1), Added] = None
+    steps_per_round: Annotated[int | None, Field(ge=1), Added] = None
+    expected_batch: Annotated[float | None, Field(gt=0), Added] = None
+    backend: Annotated[Literal["auto", "vmap", "loop", "hooks"], Added] = "auto"
+    noise_source: Annotated[Literal["chacha20", "os-seeded", "test-seeded"], Added] = "chacha20"
+
+    @property
+    def on(self) -> bool:
+        """Whether the study is trained with differential privacy."""
+        return self.mode != "off"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Privacy":
+        contradictions(stated_faults(self.mode, {name: getattr(self, name) for name in STATED}))
+        return self
 
 
 class Study(Document):
@@ -314,7 +341,39 @@ class Study(Document):
         if isinstance(self.task, DetectionTask):
             faults += _detection_faults(self.training, self.split)
         contradictions([*faults, *_picture_faults(self.model.architecture, tasks, self.modalities.imaging)])
+        self._calibrate()
         return self
+
+    def _calibrate(self) -> None:
+        """Fill in the noise that the study's epsilon asks for, so that the digest holds it."""
+        terms = self.privacy
+        if not terms.on or terms.sigma is not None:
+            return
+        from shared.privacy.calibration import calibrated_sigma  # imports the accountant
+
+        stated = (terms.epsilon, terms.delta, terms.sample_rate, terms.steps_per_round)
+        epsilon, delta, rate, steps = (value or 0 for value in stated)  # all there: see stated_faults
+        sigma = calibrated_sigma(epsilon, delta, rate, int(steps) * self.training.rounds)
+        object.__setattr__(self, "privacy", terms.model_copy(update={"sigma": sigma}))
+
+    @property
+    def terms(self) -> Terms | None:
+        """The privacy terms, complete; None for a study without differential privacy."""
+        stated = self.privacy
+        if not stated.on:
+            return None
+        values = stated.model_dump()
+        return Terms(**values, rounds=self.training.rounds)
+
+    @classmethod
+    def completed(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """With what asking for privacy changes where the study leaves it open."""
+        return private_defaults(content)
+
+    @classmethod
+    def taught(cls, path: str, value: object, content: dict[str, Any]) -> str | None:
+        """Why a key of another tool has no place in a study with privacy on."""
+        return taught(path, value, content)
 
     @classmethod
     def loose_faults(cls, content: dict[str, Any]) -> list[str]:

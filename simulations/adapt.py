@@ -24,6 +24,9 @@ from shared.tasks import classes_in, task_of
 
 __all__ = ["adapt", "of_fold", "override"]
 
+COSTS = ("epsilon", "delta", "sample_rate", "steps_per_round")
+"""Privacy terms that decide how much noise a study needs."""
+
 
 def override(study: Study, settings: Sequence[str]) -> Study:
     """Apply `--set key=value`; keys are paths of the study file, values are TOML (a bare word is a string).
@@ -64,6 +67,8 @@ def _assign(content: dict[str, Any], path: list[str], value: Any) -> None:
         for name in ("quorum", "branch_quorum"):  # so is a quorum that was not raised
             if content["federation"].get(name) == Federation.model_fields[name].default:
                 del content["federation"][name]
+    if path == ["training", "rounds"] or (path[0] == "privacy" and path[-1] in COSTS):
+        content["privacy"].pop("sigma", None)  # follows from what is changed here
     if len(path) == 2 and path[0] == "modalities" and value is False:
         value = None  # the study is run without
     for key in path[:-1]:

@@ -4,6 +4,7 @@ All arms start from the same weights, use the same splits, and pass over every t
 """
 
 import base64
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from safetensors.numpy import load_file
 
 import client.app
 import server.app
-from client.approvals import approve, approved
+from client.approvals import approve
 from client.local_layers import LAYERS
 from client.local_state import read_local
 from client.prepare.settings import PrepareSettings, store_folder
+from client.site_ledger import SIMULATION, open_budget
 from client.training import train_round
-from server.results import read_rounds
+from server.heads import FILE as HEADS
+from server.results import UNFINISHED, read_rounds
 from server.rounds import learning_rate
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
@@ -73,13 +76,18 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
 
 
 def federate(study: Study, members: Sequence[Hospital], folder: Path) -> tuple[Path, dict[str, Arrays]]:
-    """Train `study` at `members`: the run folder, and what every site keeps its own of, by site."""
+    """Train `study` at `members`: the run folder, and what every site keeps its own of, by site.
+
+    Every site keeps a ledger of this training alone, in `folder`: a simulation is charged to nobody's budget.
+    """
+    if not any(folder.glob(f"*/{UNFINISHED}")):  # nothing to go on with: ledgers of a finished run are not this one's
+        shutil.rmtree(folder / "sites", ignore_errors=True)
+        (folder / HEADS).unlink(missing_ok=True)
+    own = {h.id: folder / "sites" / h.id for h in members}
     for hospital in members:
         site = read_site(hospital.site_file)
-        if not approved(site, study.digest):
-            approve(site, study, person="simulation")
+        approve(site, study, SIMULATION, open_budget(site, study, own[hospital.id]))
     run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
-    own = {h.id: folder / "sites" / h.id for h in members}
     nodes = {h.id: {"site": h.id, "site-file": str(h.site_file), "own-folder": str(own[h.id])} for h in members}
     grid = InlineGrid(client.app.app, nodes, run_config)
     context = Context(

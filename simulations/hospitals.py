@@ -17,6 +17,8 @@ from shared.cohort.sheets import find_file, read_sheet
 from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
 from shared.digests import sha256_json
 from shared.errors import BadInput, CohortError
+from shared.site import ImportedFeatures
+from simulations.encoder_file import ENCODER_FILE, encoder_of, encoder_toml
 
 __all__ = ["Hospital", "site_of_patients", "split_cohort"]
 
@@ -86,7 +88,7 @@ def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]
     """Write `cache/<name>-<digest>/<site>/` for every site of the cohort; folders that are there are reused.
 
     Slides, clinical images and features made elsewhere are linked, not copied. The expression scale is the one that
-    the whole cohort's table seems to be on.
+    the whole cohort's table seems to be on; the encoder of the features is the one that features/encoder.toml names.
     """
     clinical = read_clinical(cohort)
     sites = site_of_patients(clinical, split)
@@ -108,7 +110,8 @@ def _inputs(cohort: Path) -> list[Path]:
     folders = [cohort, *(cohort / name for name in LINKED if (cohort / name).is_dir())]
     files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
     series = [path for path in (cohort / "slides").glob("*/*.dcm") if path.is_file()]
-    return sorted(files + series)
+    encoder = [path for path in (cohort / ENCODER_FILE,) if path.is_file()]
+    return sorted(files + series + encoder)
 
 
 def _site_id(text: str) -> str:
@@ -135,6 +138,7 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
     excluded = _sheet(cohort, "exclude.csv")
     matrices = {name: read_patients_by_genes(cohort, name) for name in TABLES}  # type: ignore[arg-type]
     scale = "log2" if expression is None else likely_scale(expression)
+    encoder = encoder_of(cohort)
     for site in sorted(set(sites.values())):
         cases = [case for case in clinical["case_id"] if sites[case] == site]
         draft = Path(tempfile.mkdtemp(prefix=f".{site}-", dir=root))
@@ -156,7 +160,7 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
         if image_rows is not None:
             image_rows[image_rows["case_id"].isin(cases)].to_csv(data / "imaging.csv", index=False)
             _link(data / "imaging", [image.path for image in images if image.case_id in cases])
-        (draft / "site.toml").write_text(_site_toml(site, scale), encoding="utf-8")
+        (draft / "site.toml").write_text(_site_toml(site, scale, encoder), encoding="utf-8")
         (draft / "state").mkdir()
         final = root / site
         if final.exists():  # left by an interrupted split
@@ -201,5 +205,6 @@ def _link(folder: Path, paths: Sequence[Path | None]) -> None:
             (folder / path.name).symlink_to(path.resolve(), target_is_directory=path.is_dir())
 
 
-def _site_toml(site: str, scale: str) -> str:
-    return f'schema = 1\n\n[site]\nid = {json.dumps(site)}\n\n[expression]\nscale = "{scale}"\n'
+def _site_toml(site: str, scale: str, encoder: ImportedFeatures | None) -> str:
+    features = f"\n[features]\n{encoder_toml(encoder)}" if encoder else ""
+    return f'schema = 1\n\n[site]\nid = {json.dumps(site)}\n\n[expression]\nscale = "{scale}"\n{features}'

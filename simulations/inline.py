@@ -28,20 +28,26 @@ class InlineGrid(Grid):
         Site name -> node config.
     run_config
         What every node gets as `context.run_config`.
+    run_id
+        The run, by which a site's ledger tells a round from that of another run.
     """
 
     def __init__(
-        self, app: ClientApp, node_configs: Mapping[str, Mapping[str, str]], run_config: Mapping[str, str]
+        self,
+        app: ClientApp,
+        node_configs: Mapping[str, Mapping[str, str]],
+        run_config: Mapping[str, str],
+        run_id: int = 1,
     ) -> None:
         TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = 1
-        self._app, self._run = app, Run.create_empty(1)
+        self._app, self._run = app, Run.create_empty(run_id)
         self._nodes = [
             NodeInfo(node_id=node_id, name=site, status="online")
             for node_id, site in enumerate(node_configs, start=FIRST_NODE)
         ]
         self._contexts = {
             node.node_id: Context(
-                run_id=1,
+                run_id=run_id,
                 node_id=node.node_id,
                 node_config=dict(node_configs[node.name]),
                 state=RecordDict(),

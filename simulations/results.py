@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lifelines import KaplanMeierFitter
 
-from server.results import NOT_PRIVATE
+from server.private_results import privacy_of_sites
 from shared import __version__
 from shared.cohort.patients import Patients
 from shared.metrics import MAIN, Scored, Value
@@ -138,7 +138,7 @@ def run_json(
             name: {where: _values(table[where]) for where in ("own", "own_site_mean", "unseen") if where in table}
             for name, table in record.baselines.items()
         },
-        "privacy": dict.fromkeys(training, NOT_PRIVATE),
+        "privacy": privacy_of_sites(study, training, record.rounds.get("federated", [])),
         "attention": next(({"arm": arm, **found} for arm, found in record.attention.items() if found), {}),
         "curves": {"kaplan_meier": {"unseen": record.curves}} if record.curves else {},
         **extra,

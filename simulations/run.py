@@ -31,6 +31,9 @@ def main(
     repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds; 0 = the study's.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed; -1 = the study's.")] = -1,
+    epsilon: Annotated[
+        float, typer.Option(help="Train with differential privacy, at most this per site; 0 = off.")
+    ] = 0.0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override one study field: key=value.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/<study>-<time>.")] = None,
     cache: Annotated[Path, typer.Option(help="Where cohorts and features are kept.")] = Path("cache"),
@@ -42,9 +45,13 @@ def main(
 
       python simulations/run.py --study s1_breast
 
+      python simulations/run.py --epsilon 8
+
       python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
     """
     from shared.study import read_study
+    from simulations.adapt import override
+    from simulations.private_settings import private_settings
     from simulations.progress import progress_bars
     from simulations.report import print_summary
     from simulations.simulate import Options, simulate
@@ -57,6 +64,14 @@ def main(
     settings = [*(set_ or [])]
     settings += [f'split.protocol="{protocol}"'] if protocol else []
     settings += [f"training.rounds={rounds}"] if rounds else []
+    if epsilon < 0:
+        raise BadInput(
+            f"--epsilon: expected more than 0, or 0 for training without privacy, got {epsilon:g}; correct it"
+        )
+    if epsilon:
+        private = private_settings(override(parsed, settings), epsilon)
+        console.print("[bold]With --epsilon:[/bold]", *private, sep="\n  ", markup=True, highlight=False)
+        settings += [line for line in private if _key(line) not in map(_key, settings)]
     options = Options(
         study=parsed,
         study_folder=Path(study).parent,
@@ -77,6 +92,10 @@ def main(
         folder, metrics = simulate(options, progress, lambda line: log.warning(line))
     print_summary(metrics, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _key(setting: str) -> str:
+    return setting.partition("=")[0].strip()
 
 
 def _study_path(name: str) -> AbstractContextManager[Path]:

@@ -30,6 +30,7 @@ from simulations.fold import Fold, load_sites, make_folds
 from simulations.heads import score_heads
 from simulations.hospitals import Hospital
 from simulations.option_faults import option_faults
+from simulations.private_settings import private_notes
 from simulations.ready import Progress, Ready, make_ready
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
@@ -124,7 +125,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         raise WorkFailed("; ".join(record.failed.values()))
     _, excluded = load_sites(hospitals, study)
     excluded += _left_out(ready.everyone)
-    notes = list(ready.notes) + _notes(study, hospitals, synthetic) + record.notes
+    notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
     notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
     if first[0].withheld:
         notes.append(

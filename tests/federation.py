@@ -158,6 +158,7 @@ def run(
     grid_class: type[InlineGrid] = WatchedGrid,
     *,
     named: bool = True,
+    run_id: int = 1,
 ) -> Run:
     """Run `study` with `sites` (id -> site file), registered in that order.
 
@@ -167,10 +168,13 @@ def run(
         prepared_site(file, study)
     run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
     grid = grid_class(
-        client.app.app, {name: {"site": name, "site-file": str(file)} for name, file in sites.items()}, run_config
+        client.app.app,
+        {name: {"site": name, "site-file": str(file)} for name, file in sites.items()},
+        run_config,
+        run_id,
     )
     context = Context(
-        run_id=1,
+        run_id=run_id,
         node_id=1,
         node_config={},
         state=RecordDict(),
@@ -184,4 +188,4 @@ def run(
         finally:
             if not configured:
                 structlog.reset_defaults()
-    return Run(folder / f"{study.name}-1", grid, logs)
+    return Run(folder / f"{study.name}-{run_id}", grid, logs)

@@ -1,8 +1,10 @@
-"""Synthetic cohorts, glioma, bone tumours and breast cancer, written in the formats that a hospital would have."""
+"""Synthetic cohorts, glioma, bone tumours, breast cancer and bare features, written in the formats that a hospital would have."""
 
 from simulations.synthetic.bone.cohort import BONE
 from simulations.synthetic.breast.cohort import BREAST
 from simulations.synthetic.cohort import MARKER, cohort_digest, cohort_folder, read_marker, write_cohort
+from simulations.synthetic.features.cohort import FEATURES
+from simulations.synthetic.features.hospitals import PATIENTS_PER_SITE, FeatureHospital, feature_hospitals
 from simulations.synthetic.glioma import GLIOMA
 from simulations.synthetic.hospitals import DEFAULT_HOSPITALS, Hospital
 from simulations.synthetic.kinds import Kind
@@ -11,16 +13,20 @@ __all__ = [
     "BONE",
     "BREAST",
     "DEFAULT_HOSPITALS",
+    "FEATURES",
     "GLIOMA",
     "KINDS",
     "MARKER",
+    "PATIENTS_PER_SITE",
+    "FeatureHospital",
     "Hospital",
     "Kind",
     "cohort_digest",
     "cohort_folder",
+    "feature_hospitals",
     "read_marker",
     "write_cohort",
 ]
 
-KINDS = (GLIOMA, BONE, BREAST)
+KINDS = (GLIOMA, BONE, BREAST, FEATURES)
 """Every kind of cohort."""

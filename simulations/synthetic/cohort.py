@@ -52,9 +52,9 @@ def cohort_digest(seed: int = 0, hospitals: Sequence[Any] | None = None, kind: K
     return hashlib.sha256(_settings(kind, seed, hospitals).encode()).hexdigest()[:12]
 
 
-def cohort_folder(cache: Path, kind: Kind, seed: int) -> Path:
-    """Where the default cohort of a kind is kept under a cache folder."""
-    return cache / "cohorts" / f"{kind.cohort}-{cohort_digest(seed, kind=kind)}"
+def cohort_folder(cache: Path, kind: Kind, seed: int, hospitals: Sequence[Any] | None = None) -> Path:
+    """Where a cohort is kept under a cache folder: the default one of its kind unless `hospitals` are given."""
+    return cache / "cohorts" / f"{kind.cohort}-{cohort_digest(seed, hospitals, kind)}"
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:

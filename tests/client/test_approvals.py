@@ -1,15 +1,18 @@
-"""The file of approvals: what stands, what was revoked, what happens when it is damaged."""
+"""Approvals in the site's ledger: what stands, what was revoked, what changed since."""
 
-import json
-from pathlib import Path
+import sqlite3
+from collections.abc import Callable
 
 import pytest
 
-from client import approvals
-from client.approvals import approve, approved, approved_studies, list_approvals, revoke
-from shared.errors import BadInput
-from shared.site import Site
+from client.approvals import approve, approved, approved_studies, list_approvals, mappings, revoke
+from client.gate import admit
+from client.site_ledger import ledger_folder, open_budget, open_ledger
+from shared.errors import BadInput, Refused
+from shared.privacy.ledger import Entry
+from shared.site import Site, read_site
 from shared.study import Study
+from tests.client.test_gate import run_config
 
 
 def test_nothing_is_approved_at_first(site: Site, study: Study) -> None:
@@ -25,9 +28,6 @@ def test_an_approval_names_study_person_and_time(site: Site, study: Study, anoth
     assert not approved(site, another.digest)
     assert (entry.name, entry.person, entry.revoked) == ("small", "Dr. Ada Example", "")
     assert entry.approved.endswith("+00:00")
-    content = json.loads((site.state / "approvals.json").read_text())
-    assert content["schema"] == 1
-    assert content["approvals"][0]["digest"] == study.digest
 
 
 def test_a_standing_approval_is_not_written_twice(site: Site, study: Study) -> None:
@@ -73,37 +73,59 @@ def test_revoking_what_is_not_approved_is_refused(site: Site, study: Study, dige
     assert approved(site, study.digest)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "expected the JSON that `approve` writes"),
-        ("[]", "expected a JSON object, got list"),
-        ('{"schema": 2}', "schema: expected 1, got 2"),
-        ('{"schema": 1, "approvals": [{"digest": "x"}]}', "approvals.0.person: expected a value, got nothing"),
-    ],
-)
-def test_a_damaged_file_approves_nothing(site: Site, study: Study, text: str, message: str) -> None:
-    site.state.mkdir(parents=True)
-    (site.state / "approvals.json").write_text(text)
-    with pytest.raises(BadInput, match=message):
-        approved(site, study.digest)
+def _approval(site: Site, study: Study) -> Entry:
+    seq = approve(site, study, person="Dr. Müller").seq
+    return next(entry for entry in open_ledger(site).entries("approval") if entry.seq == seq)
 
 
-def test_a_write_that_fails_leaves_the_old_file(
-    site: Site, study: Study, another: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_approval_is_a_signed_entry_with_what_the_person_saw(make_site: Callable[[str], Site], study: Study) -> None:
+    site = make_site('[columns]\ngrade = "who_grade"\n[values.grade]\n"II" = "G2"\n[values.other]\n"x" = "y"\n')
+    entry = _approval(site, study)
+    assert entry.sig is not None
+    assert entry.body["person"] == "Dr. Müller"
+    assert entry.body["mode"] == "off"
+    assert entry.body["terms"] is None
+    assert entry.body["governance"]["ethics_reference"] == "EK 1/26"
+    assert entry.body["mappings"] == {"columns": {"grade": "who_grade"}, "values": {"grade": {"II": "G2"}}}
+    assert entry.body["study"] == study.content()
+
+
+def test_other_columns_than_those_approved_are_refused(make_site: Callable[[str], Site], study: Study) -> None:
+    site = make_site('[columns]\ngrade = "who_grade"\n')
+    approve(site, study, person="Dr. Ada Example")
+    assert admit(run_config(study), study.digest, site) == study
+    other = make_site('[columns]\ngrade = "other_grade"\n')
+    with pytest.raises(Refused, match="columns and values that Dr. Ada Example approved") as caught:
+        admit(run_config(study), study.digest, other)
+    assert caught.value.code == "NOT_APPROVED"
+    approve(other, study, person="Dr. Ada Example")
+    assert admit(run_config(study), study.digest, other) == study
+    assert mappings(other, study)["columns"] == {"grade": "other_grade"}
+
+
+def test_who_revoked_and_why_stays_in_the_ledger(site: Site, study: Study) -> None:
+    approve(site, study, person="first")
+    revoke(site, study.digest, person="second", reason="ethics approval has ended")
+    body = open_ledger(site).entries("revoked")[0].body
+    assert (body["person"], body["reason"], body["digest"]) == ("second", "ethics approval has ended", study.digest)
+
+
+def test_a_changed_ledger_approves_nothing(site: Site, study: Study) -> None:
     approve(site, study, person="p")
+    file = ledger_folder(site) / "ledger.sqlite"
+    with sqlite3.connect(file) as base:
+        for (trigger,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            base.execute(f"DROP TRIGGER {trigger}")
+        base.execute("UPDATE entry SET body = replace(body, '\"p\"', '\"q\"') WHERE body LIKE '%approval%'")
+    base.close()
+    with pytest.raises(Refused) as caught:
+        approved(read_site(site.data.parent / "site.toml"), study.digest)
+    assert caught.value.code == "LEDGER_BROKEN"
 
-    def full(descriptor: int) -> None:
-        raise OSError("no space left on device")
 
-    monkeypatch.setattr(approvals.os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        approve(site, another, person="p")
-    assert approved(site, study.digest)
-    assert not approved(site, another.digest)
-
-
-def test_the_file_is_readable_by_a_person(site: Site, study: Study, tmp_path: Path) -> None:
-    approve(site, study, person="Dr. Müller")
-    assert "Dr. Müller" in (site.state / "approvals.json").read_text(encoding="utf-8")
+def test_a_cap_is_written_down_with_who_set_it(make_site: Callable[[str], Site]) -> None:
+    open_budget(make_site(""))
+    open_budget(make_site(""))
+    open_budget(make_site("[privacy]\nepsilon_cap = 3.0\ndelta = 1e-6\n"))
+    policies = [entry.body for entry in open_ledger(make_site("")).entries("policy")]
+    assert [(body["epsilon_cap"], body["delta"]) for body in policies] == [(8.0, 1e-5), (3.0, 1e-6)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.session import Session, admitted_session
+from client.session import Session, admitted_study, open_session
 from shared.cohort.normalise import GeneStatistics
 from shared.errors import Refused
 from shared.site import Site, read_site
@@ -97,7 +97,7 @@ def test_training_and_test_patients_are_normalised_alike(sites: dict[str, Path])
 
 def test_a_session_is_opened_once(sites: dict[str, Path]) -> None:
     text = base64.b64encode(STUDY.canonical().encode()).decode()
-    first, second = (admitted_session(sites["A"], text, STUDY.digest, STUDY.digest) for _ in range(2))
+    first, second = (open_session(admitted_study(sites["A"], text, STUDY.digest, STUDY.digest)) for _ in range(2))
     assert first is second
     with pytest.raises(Refused, match="expected the message to carry the digest"):
-        admitted_session(sites["A"], text, STUDY.digest, "other")
+        admitted_study(sites["A"], text, STUDY.digest, "other")

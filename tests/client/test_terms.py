@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 
-from client.terms import describe
+from client.site_ledger import open_budget
+from client.terms import describe as described
 from shared.resolve import resolve
 from shared.site import Site
 from shared.study import Study, parse_study
 from tests.client.conftest import CONTENT
+
+
+def describe(study: Study, site: Site) -> str:
+    return described(study, site, open_budget(site))
 
 
 def full(**changes: object) -> Study:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.cohort.genes import groups_digest
 from shared.errors import StudyError
+from shared.privacy.events import Event
 from shared.strategy_names import STRATEGIES
 from shared.study import Study, parse_study, read_study
 
@@ -109,7 +110,7 @@ OTHER: dict[str, Any] = {
 }
 """Every field of the study's canonical form, with another value it may have."""
 ONE_VALUE = {
-    *("schema", "name", "task.kind", "federation.wire", "privacy.mode"),
+    *("schema", "name", "task.kind", "federation.wire"),
     # follow from the encoders
     *("modalities.slides.dim", "modalities.blood.text_dim", "modalities.imaging.dim"),
 }
@@ -119,6 +120,28 @@ SMALL = {
     "task": {"kind": "classification", "column": "grade", "classes": ["a", "b"]},
     "model": {"architecture": "linear"},
     "modalities": {"clinical": {}},
+}
+PRIVATE = {
+    **SMALL,
+    "privacy": {
+        "mode": "local",
+        "epsilon": 4.0,
+        "delta": 1e-5,
+        "sample_rate": 0.1,
+        "steps_per_round": 10,
+        "expected_batch": 16.0,
+    },
+}
+PRIVATE_OTHER = {
+    "privacy.epsilon": 5.0,
+    "privacy.delta": 1e-6,
+    "privacy.clip": 0.5,
+    "privacy.sigma": 9.0,
+    "privacy.sample_rate": 0.2,
+    "privacy.steps_per_round": 3,
+    "privacy.expected_batch": 8.0,
+    "privacy.backend": "loop",
+    "privacy.noise_source": "os-seeded",
 }
 TOML = """
 name = "small"
@@ -180,7 +203,37 @@ def refused(content: dict[str, Any]) -> list[str]:
 
 
 def test_the_table_of_changes_knows_every_field() -> None:
-    assert set(leaves(parse_study(FULL).content())) == set(OTHER) | ONE_VALUE
+    assert set(leaves(parse_study(FULL).content())) == {*OTHER, *ONE_VALUE, "privacy.mode", *PRIVATE_OTHER}
+
+
+@pytest.mark.parametrize("path", PRIVATE_OTHER)
+def test_the_digest_changes_with_every_privacy_term(path: str) -> None:
+    name = path.removeprefix("privacy.")
+    other = {**PRIVATE, "privacy": {**PRIVATE["privacy"], name: PRIVATE_OTHER[path]}}
+    assert parse_study(other).digest != parse_study(PRIVATE).digest
+
+
+def test_the_noise_is_filled_in_and_kept() -> None:
+    study = parse_study(PRIVATE)
+    assert study.terms is not None
+    assert study.terms.study == Event(0.1, 2.0683, 300)
+    assert parse_study(study.content()).digest == study.digest
+    assert parse_study(SMALL).terms is None
+
+
+def test_privacy_switches_what_the_study_leaves_open_and_nothing_else() -> None:
+    groups = {"groups": {"one": ["TP53"]}}
+    base = {**SMALL, "model": {"architecture": "abmil"}, "modalities": {"slides": {}}}
+    plain, private = parse_study(base), parse_study({**base, "privacy": PRIVATE["privacy"]})
+    assert plain.model.options["dim"] != private.model.options["dim"] == 64
+    stated = parse_study({**base, "privacy": PRIVATE["privacy"], "model": {"architecture": "abmil", "dim": 100}})
+    assert stated.model.options["dim"] == 100
+    genes = {**SMALL, "modalities": {"expression": groups}, "privacy": PRIVATE["privacy"]}
+    own = {**genes, "modalities": {"expression": {**groups, "normalise": "site"}}}
+    for content, expected in ((genes, "rank"), (own, "site")):
+        expression = parse_study(content).modalities.expression
+        assert expression is not None
+        assert expression.normalise == expected
 
 
 @pytest.mark.parametrize("path", OTHER)
@@ -394,7 +447,11 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
             {"strategy_options": {"eta": 1}},
             "federation: expected a strategy option of fedavg, got 'eta'; remove it (known here: none)",
         ),
-        ("privacy", {"mode": "local"}, "privacy.mode: expected 'off', got \"local\"; correct the value"),
+        (
+            "privacy",
+            {"epsilon": 4.0},
+            'privacy: expected a mode beside epsilon, got off; write mode = "local", or remove epsilon',
+        ),
         ("schema", 2, "schema: expected 1, got 2; correct the value"),
         (
             "training",

@@ -1,0 +1,75 @@
+"""What leaves a site beside private model updates, written into its ledger before it leaves."""
+
+from client.approvals import standing
+from client.detection.session import DetectionSession
+from client.prepare.settings import PrepareSettings, store_folder
+from client.session import Admitted, Session
+from client.site_ledger import open_budget
+from shared.digests import sha256_file, sha256_json
+from shared.messages import Order, bucket
+from shared.privacy.budget import Budget
+
+__all__ = ["EVALUATION", "PLAIN_UPDATES", "SIZES", "disclose_evaluation", "disclose_greeting"]
+
+SIZES = "size buckets of the training patients of each modality"
+PLAIN_UPDATES = "plain model updates, patient counts, losses and test statistics of every round"
+EVALUATION = "statistics of the final model on held-out test patients, who were never trained on"
+
+
+def disclose_greeting(admitted: Admitted, session: Session | DetectionSession, order: Order, run: str) -> str:
+    """Record the patients that a handshake answers for and what it says of them; the signed head that goes with it.
+
+    Without privacy it also records that the run's updates leave as they are, and no head goes out.
+    """
+    study = admitted.study
+    budget = open_budget(admitted.site, study, admitted.own)
+    if isinstance(session, Session):
+        _record_cohort(budget, session)
+    if not study.privacy.on:
+        _aux(budget, admitted, run, PLAIN_UPDATES)
+        return ""
+    budget.check_echo(order.echo_head)
+    _aux(budget, admitted, run, SIZES)
+    return budget.export(digest=study.digest, run=run, round_=0, seen={}).text()
+
+
+def disclose_evaluation(admitted: Admitted, order: Order, run: str, *, sent: bool) -> str:
+    """Record the closing test statistics, if any are `sent`; the signed head that goes with them. "" without privacy."""
+    study = admitted.study
+    if not study.privacy.on:
+        return ""
+    budget = open_budget(admitted.site, study, admitted.own)
+    budget.check_echo(order.echo_head)
+    if sent:
+        _aux(budget, admitted, run, EVALUATION)
+    return budget.export(digest=study.digest, run=run, round_=study.training.rounds + 1, seen={}).text()
+
+
+def _aux(budget: Budget, admitted: Admitted, run: str, what: str) -> None:
+    found = standing(admitted.site, admitted.study.digest, budget.ledger)
+    budget.ledger.append(
+        "aux",
+        digest=admitted.study.digest,
+        run=run,
+        what=what,
+        mechanism="none",
+        unaccounted=True,
+        approver=found.person if found else "",
+    )
+
+
+def _record_cohort(budget: Budget, session: Session) -> None:
+    """One entry whenever the patients, or the features made of them, are others than before."""
+    folder = store_folder(session.site, PrepareSettings.of(session.study))
+    now = {
+        "cohort": folder.name,
+        "keys_sha256": sha256_json(sorted(session.keys)),
+        "bucket": bucket(len(session.keys)),
+        "duplicates": len(session.keys) - len(set(session.keys)),
+        "manifest_sha256": sha256_file(folder / "manifest.json"),
+        "excluded": bucket(session.data.excluded["exclude.csv"]),
+    }
+    last = budget.ledger.last("cohort")
+    if last is None or {name: last.body[name] for name in now} != now:
+        same = [entry for entry in budget.ledger.entries("cohort") if entry.body["cohort"] == folder.name]
+        budget.ledger.append("cohort", version=len(same) + 1, **now)

@@ -1,0 +1,132 @@
+"""Block A of a site: one word, and the sentences that go with it."""
+
+from typing import Literal
+
+from shared.privacy.budget import Budget, Policy
+from shared.privacy.ledger import Ledger
+from shared.privacy.report.document import Verdict, Word
+from shared.privacy.report.history import History
+from shared.privacy.report.sentences import rounded_up
+from shared.privacy.spending import Spending
+
+__all__ = ["SAME_FOR_ALL", "broken_verdict", "site_verdict"]
+
+SAME_FOR_ALL = "Worst case: the coordinator, together with other hospitals. "
+KEPT = (
+    "Every model update that left this hospital carried noise that only this hospital knew.",
+    "Together the updates stay below the limit that the hospital has set for itself.",
+)
+NOTHING = ("Nothing that depends on a patient has left this hospital for training so far.",)
+TEST_NOISE = (
+    "The noise came from a seed that others know. They can take it away again, so it protects nobody.",
+    "This is meant for tests on public data only.",
+)
+
+
+def site_verdict(ledger: Ledger, history: History, policy: Policy, spent: Spending) -> Verdict:
+    """The verdict over everything in an unbroken ledger.
+
+    Without noise, or with noise that others know, there is no epsilon: what was charged is then told in block E only.
+    """
+    privacy, bounded = _privacy(history), not (history.plain or history.test_noise)
+    left = _rounds_left(ledger, history, policy)
+    word: Word = "WITHIN CAP"
+    if not bounded or privacy == "off":
+        word = "NOT PRIVATE"
+    elif spent.epsilon >= spent.cap or left == 0:
+        word = "CAP REACHED"
+    shown = word != "NOT PRIVATE"
+    return Verdict(
+        word=word,
+        privacy=privacy,
+        spent=spent.epsilon if shown else None,
+        cap=spent.cap,
+        left=spent.left if shown else None,
+        delta=spent.delta,
+        study=history.name(history.current) if history.current else "",
+        rounds_left=left,
+        rounds_to_run=history.rounds_to_run if left is not None else None,
+        worst=SAME_FOR_ALL + _worst(spent.epsilon if shown else None),
+        sentences=_sentences(word, history, spent),
+    )
+
+
+def broken_verdict() -> Verdict:
+    """The verdict where the ledger cannot be relied on: no figure at all."""
+    return Verdict(
+        word="LEDGER BROKEN",
+        privacy="unknown",
+        spent=None,
+        cap=None,
+        left=None,
+        delta=None,
+        study="",
+        rounds_left=None,
+        rounds_to_run=None,
+        worst=f"{SAME_FOR_ALL}Assume that there is no limit to what they can learn.",
+        sentences=(
+            "The record of what this hospital has spent was changed, cut or damaged, or it cannot be read.",
+            "No figure of it can be relied on. The hospital takes part in no further round until this is cleared up.",
+        ),
+    )
+
+
+def _privacy(history: History) -> Literal["on", "off", "test", "partly", "none"]:
+    """Whether there was noise; a study that is approved but did not run yet counts only while nothing else does."""
+    if history.test_noise:
+        return "test"
+    if history.plain:
+        return "partly" if history.charges else "off"
+    if history.charges:
+        return "on"
+    standing = [e for e in history.approvals if e.seq not in history.revoked]
+    if not standing:
+        return "none"
+    return "on" if any(e.body["mode"] != "off" for e in standing) else "off"
+
+
+def _rounds_left(ledger: Ledger, history: History, policy: Policy) -> int | None:
+    if history.round_event is None or history.last("policy") is None:
+        return None
+    return Budget(ledger, policy).rounds_left(history.round_event)
+
+
+def _worst(epsilon: float | None) -> str:
+    if epsilon is None:
+        return "There is no limit to what they can learn."
+    return f"Against them, too, the privacy loss is at most {rounded_up(epsilon)}."
+
+
+def _sentences(word: Word, history: History, spent: Spending) -> tuple[str, ...]:
+    if word == "WITHIN CAP":
+        return (*(KEPT if history.charges else NOTHING), *_approved_plain(history))
+    if word == "CAP REACHED":
+        return (
+            KEPT[0],
+            "The limit that the hospital has set for itself is used up: one more round would go beyond it and is "
+            "refused.",
+        )
+    if history.test_noise:
+        return TEST_NOISE
+    if not history.plain:
+        return _approved_plain(history)
+    names = ", ".join(history.name(digest) for digest in history.plain)
+    sentences = (
+        f"Model updates left this hospital without noise (study {names}).",
+        "Nothing limits what they may tell about a single patient. What was sent is listed in blocks F and G.",
+    )
+    if history.charges:
+        sentences += (f"The studies with noise alone have spent {rounded_up(spent.epsilon)} of {spent.cap:.2f}.",)
+    return sentences
+
+
+def _approved_plain(history: History) -> tuple[str, ...]:
+    """Studies without noise that are approved and have sent nothing yet."""
+    waiting = [
+        history.name(str(e.body["digest"]))
+        for e in history.approvals
+        if e.body["mode"] == "off" and e.seq not in history.revoked and e.body["digest"] not in history.ran
+    ]
+    if not waiting:
+        return ()
+    return (f"A study without noise is approved but has sent nothing yet: {', '.join(waiting)}.",)
