@@ -1,4 +1,7 @@
-"""What a site does for one order: greet, train, or evaluate; one function each, which another process can take over."""
+"""What a site does for one order: greet, train, or evaluate; one function each, which another process can take over.
+
+With privacy on client/private_round.py trains in place of `train_model`: it charges before it calls `train_privately`.
+"""
 
 from pathlib import Path
 

@@ -11,14 +11,12 @@ import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Literal
-
-import dp_accounting
-from dp_accounting import NeighboringRelation
-from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution, from_gaussian_mechanism
-from dp_accounting.rdp import RdpAccountant
+from typing import TYPE_CHECKING, Literal
 
 from shared.privacy.events import Event, merged
+
+if TYPE_CHECKING:  # dp_accounting takes a second to import, for which no command without an epsilon should wait
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 __all__ = ["ACCOUNTANT", "DISCRETISATION", "Relation", "epsilon", "prv_epsilon", "rdp_epsilon"]
 
@@ -28,10 +26,7 @@ ACCOUNTANT = f"dp-accounting {version('dp-accounting')} PLD"
 MOST_LOSS = 500.0
 """Beyond it epsilon is near 100 or more wherever sigma is .5 or more, and counts as no bound: what no site would allow
 must not cost it hours to compute."""
-RELATIONS = {
-    "add_remove": NeighboringRelation.ADD_OR_REMOVE_ONE,
-    "replace_one": NeighboringRelation.REPLACE_ONE,
-}
+RELATIONS = {"add_remove": "ADD_OR_REMOVE_ONE", "replace_one": "REPLACE_ONE"}
 
 
 def epsilon(events: Iterable[Event], delta: float, relation: Relation = "add_remove") -> float:
@@ -62,7 +57,7 @@ def _loss(event: Event) -> float:
 
 
 @lru_cache(maxsize=64)
-def _composed(events: tuple[Event, ...], relation: Relation) -> PrivacyLossDistribution:
+def _composed(events: tuple[Event, ...], relation: Relation) -> "PrivacyLossDistribution":
     """By halves, so that one more round of one event leaves most of the others' compositions as they are."""
     if len(events) == 1:
         return _one(events[0], relation)
@@ -70,20 +65,27 @@ def _composed(events: tuple[Event, ...], relation: Relation) -> PrivacyLossDistr
     return _composed(events[:middle], relation).compose(_composed(events[middle:], relation))
 
 
-def _one(event: Event, relation: Relation) -> PrivacyLossDistribution:
+def _one(event: Event, relation: Relation) -> "PrivacyLossDistribution":
     """`event.steps` times the same step. Without sampling they are one release with less noise, exactly."""
+    from dp_accounting import NeighboringRelation
+    from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
+
     once = event.sample_rate == 1.0
     one = from_gaussian_mechanism(
         event.sigma / math.sqrt(event.steps) if once else event.sigma,
         value_discretization_interval=DISCRETISATION,
         sampling_prob=event.sample_rate,
-        neighboring_relation=RELATIONS[relation],
+        neighboring_relation=NeighboringRelation[RELATIONS[relation]],
     )
     return one if once else one.self_compose(event.steps)
 
 
 def rdp_epsilon(events: Iterable[Event], delta: float) -> float:
     """A looser upper bound by Renyi divergences (add/remove), 8 to 25 % above the figure of record."""
+    import dp_accounting
+    from dp_accounting import NeighboringRelation
+    from dp_accounting.rdp import RdpAccountant
+
     accountant = RdpAccountant(neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE)
     for event in merged(events):
         step = dp_accounting.GaussianDpEvent(event.sigma)

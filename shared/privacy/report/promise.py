@@ -26,6 +26,7 @@ MODES = {
     "off": "Off: no noise is added.",
     "test": "Test: the noise comes from a known seed and protects nobody.",
     "none": "Nothing was trained with this hospital yet.",
+    "unknown": "Not known: the ledger cannot be relied on.",
 }
 
 
@@ -55,7 +56,7 @@ def promise(events: Sequence[Event], delta: float | None, *, mode: str, bounded:
     Parameters
     ----------
     mode
-        local, off, test or none.
+        A key of MODES.
     bounded
         Whether the events are all that left: only then do their epsilons promise anything.
     bucket

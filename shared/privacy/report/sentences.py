@@ -8,6 +8,7 @@ __all__ = [
     "NO_BOUND",
     "certainty",
     "figure",
+    "left_of",
     "may_fail",
     "moment",
     "one_in",
@@ -36,6 +37,11 @@ def rounded_up(epsilon: float | None, digits: int = 2) -> str:
 def rounded_down(epsilon: float, digits: int = 2) -> str:
     """An epsilon that is left: never printed larger than it is."""
     return str(Decimal(repr(epsilon)).quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR))
+
+
+def left_of(cap: float, spent: float) -> str:
+    """What is left as printed: with what is printed as spent it adds up to the cap."""
+    return str(max(Decimal(0), Decimal(rounded_down(cap)) - Decimal(rounded_up(spent))).quantize(Decimal("0.01")))
 
 
 def sure(epsilon: float) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from shared.errors import Refused
-from shared.privacy.budget import Policy
 from shared.privacy.ledger import Ledger
 from shared.privacy.report.document import NotCovered, Provenance, Report
 from shared.privacy.report.event_rows import event_rows, releases
@@ -16,7 +15,7 @@ from shared.privacy.report.provenance import code_sha256, processing, provenance
 from shared.privacy.report.signature import signed, signer_of
 from shared.privacy.report.uncovered import FACTS, not_covered
 from shared.privacy.report.verdict import broken_verdict, site_verdict
-from shared.privacy.spending import spending
+from shared.privacy.spending import Policy, spending
 from shared.site import Site
 
 __all__ = ["broken_report", "site_report"]
@@ -37,8 +36,8 @@ def site_report(ledger: Ledger, site: Site, *, now: datetime | None = None) -> R
     policy = _policy(history, site)
     spent = spending(history.events, policy)
     integrity = integrity_of(ledger, history)
-    verdict = site_verdict(ledger, history, policy, spent) if integrity.holds else broken_verdict()
-    mode = {"on": "local", "test": "test", "none": "none"}.get(verdict.privacy, "off")
+    verdict = site_verdict(history, policy, spent) if integrity.holds else broken_verdict()
+    mode = {"on": "local", "partly": "off"}.get(verdict.privacy, verdict.privacy)
     sizes = [str(entry.body["bucket"]) for entry in history.all("cohort")]
     events, before = event_rows(history)
     report = Report(
@@ -77,7 +76,7 @@ def broken_report(site: Site, refused: Refused, *, now: datetime | None = None) 
         created=_moment(now),
         verdict=verdict,
         meaning=meaning(verdict),
-        promise=promise((), None, mode="none", bounded=False),
+        promise=promise((), None, mode="unknown", bounded=False),
         mechanisms=(),
         numbers=numbers_of((), None, None),
         events=(),

@@ -2,14 +2,17 @@
 
 from typing import Literal
 
-from shared.privacy.budget import Budget, Policy
-from shared.privacy.ledger import Ledger
+from shared.privacy.accounting import epsilon
+from shared.privacy.events import Event
 from shared.privacy.report.document import Verdict, Word
 from shared.privacy.report.history import History
 from shared.privacy.report.sentences import rounded_up
-from shared.privacy.spending import Spending
+from shared.privacy.spending import Policy, Spending
 
-__all__ = ["SAME_FOR_ALL", "broken_verdict", "site_verdict"]
+__all__ = ["MOST_ROUNDS", "SAME_FOR_ALL", "broken_verdict", "site_verdict"]
+
+MOST_ROUNDS = 1000
+"""So many rounds left are told as "at least so many"."""
 
 SAME_FOR_ALL = "Worst case: the coordinator, together with other hospitals. "
 KEPT = (
@@ -23,13 +26,13 @@ TEST_NOISE = (
 )
 
 
-def site_verdict(ledger: Ledger, history: History, policy: Policy, spent: Spending) -> Verdict:
+def site_verdict(history: History, policy: Policy, spent: Spending) -> Verdict:
     """The verdict over everything in an unbroken ledger.
 
     Without noise, or with noise that others know, there is no epsilon: what was charged is then told in block E only.
     """
     privacy, bounded = _privacy(history), not (history.plain or history.test_noise)
-    left = _rounds_left(ledger, history, policy)
+    left = _rounds_left(history, policy)
     word: Word = "WITHIN CAP"
     if not bounded or privacy == "off":
         word = "NOT PRIVATE"
@@ -85,10 +88,23 @@ def _privacy(history: History) -> Literal["on", "off", "test", "partly", "none"]
     return "on" if any(e.body["mode"] != "off" for e in standing) else "off"
 
 
-def _rounds_left(ledger: Ledger, history: History, policy: Policy) -> int | None:
-    if history.round_event is None or history.last("policy") is None:
+def _rounds_left(history: History, policy: Policy) -> int | None:
+    """How many more rounds of the current study fit, by halves. A report asks no Budget, which may sign a policy."""
+    once = history.round_event
+    if once is None:
         return None
-    return Budget(ledger, policy).rounds_left(history.round_event)
+
+    def fits(rounds: int) -> bool:
+        more = Event(once.sample_rate, once.sigma, once.steps * rounds)
+        return epsilon((*history.events, more), policy.delta) <= policy.epsilon_cap
+
+    if fits(MOST_ROUNDS):
+        return MOST_ROUNDS
+    low, high = 0, MOST_ROUNDS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def _worst(epsilon: float | None) -> str:

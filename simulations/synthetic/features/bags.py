@@ -19,7 +19,7 @@ ENCODER_SHA256 = sha256(b"mmfed features cohort, version 1").hexdigest()  # of a
 PATCHES, DIM = 16, 64
 MPP, TILE = 0.5, 224
 TUMOUR_LOOK = 0.6  # what a patch of tumour adds, whatever its class
-SIGNAL = 0.22  # what one SD of `visible` adds to a patch of tumour, in SD of a patch
+SIGNAL = 0.3  # what one SD of `visible` adds to a patch of tumour, in SD of a patch
 SCANNER = 0.1  # SD over hospitals of what its scanner adds to every feature
 
 Floats = NDArray[np.float32]

@@ -14,11 +14,11 @@ __all__ = ["GENES", "draw_batch_shift", "draw_genes"]
 
 GENES = panel_genes()[:30]
 INFORMATIVE = 12
-LOADING = 0.16
+LOADING = 0.2
 NUISANCES, NUISANCE_SD = 3, 0.25
 NOISE_SD = 0.65
 BATCH_SD = 0.15
-BASELINE = (6.0, 8.0)  # near one another, so that ranks within a patient still move
+BASELINE = (6.4, 7.6)  # near one another, so that ranks within a patient still move
 
 Floats = NDArray[np.float64]
 

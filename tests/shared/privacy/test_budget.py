@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def test_the_round_that_would_pass_the_cap_is_refused(tmp_path: Path) -> None:
     budget = budget_in(tmp_path)
     for round_ in range(1, 11):
         charge(budget, round_, ROUND)
-    with pytest.raises(Refused, match=r"expected at most epsilon 4 at .*, got X with round 11 \(Y spent") as caught:
+    with pytest.raises(
+        Refused, match=r"expected at most epsilon 4 at .*, got 4\.182 with round 11 \(3\.974 spent"
+    ) as caught:
         charge(budget, 11, ROUND)
     assert caught.value.code == "BUDGET_EXCEEDED"
     assert budget.spent().epsilon == epsilon([Event(0.1, 1.77, 200)], 1e-5) <= 4
@@ -159,11 +162,11 @@ def test_the_same_policy_is_written_once_whoever_looks(tmp_path: Path) -> None:
     assert [entry.body["approver"] for entry in budget.ledger.entries("policy")] == ["dpo"]
 
 
-asked = st.tuples(st.sampled_from([1.0, 2.0, 4.0, 8.0, 16.0]), st.integers(1, 20), st.sampled_from([1.0, 2.0, 4.0]))
+asked = st.tuples(st.sampled_from([4.0, 8.0, 16.0]), st.integers(1, 12), st.sampled_from([0.5, 1.0, 2.0]))
 
 
-@settings(max_examples=25, deadline=None)
-@given(rounds=st.lists(asked, max_size=8))
+@settings(max_examples=15, deadline=None)
+@given(rounds=st.lists(asked, max_size=6))
 def test_no_sequence_of_charges_passes_the_cap(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[float, int, float]]
 ) -> None:
@@ -172,16 +175,13 @@ def test_no_sequence_of_charges_passes_the_cap(
     for number, (sigma, steps, cap) in enumerate(rounds, 1):
         budget = budget_in(folder, cap=cap)
         event = Event(1.0, sigma, steps)
-        fits = epsilon([*standing, event], 1e-5) <= cap
-        try:
+        if epsilon([*standing, event], 1e-5) <= cap:
             charge(budget, number, terms(sigma, steps=steps))
-        except Refused as refused:
-            assert refused.code == "BUDGET_EXCEEDED"
-            assert not fits
-        else:
-            assert fits
             standing.append(event)
             assert budget.spent().epsilon <= cap
+        else:
+            with pytest.raises(Refused, match=f"expected at most epsilon {cap:g} "):
+                charge(budget, number, terms(sigma, steps=steps))
         assert budget.spent().epsilon == epsilon(standing, 1e-5)
     assert Ledger.open(folder, "A").verify().faults == ()
 
@@ -190,7 +190,7 @@ CHARGES = """
 import json, sys, time
 from pathlib import Path
 from shared.errors import Refused
-from tests.ledgers import budget_in, charge
+from tests.ledgers import budget_in, charge, terms
 me, folder, start = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 budget = budget_in(folder, cap=1.0)
 (start.parent / f"ready-{me}").touch()
@@ -199,7 +199,7 @@ while not start.exists():
 charged = []
 try:
     while True:
-        charged.append(charge(budget, 1 + len(charged), run=me))
+        charged.append(charge(budget, 1 + len(charged), terms(17.0), run=me))
 except Refused as exc:
     print(json.dumps([exc.code, charged]))
 """
@@ -207,10 +207,10 @@ except Refused as exc:
 
 def test_four_processes_at_once_do_not_pass_the_cap_together(tmp_path: Path) -> None:
     folder, start = tmp_path / "privacy", tmp_path / "start"
-    fit = budget_in(folder, cap=1.0).rounds_left(terms().round)
+    fit = budget_in(folder, cap=1.0).rounds_left(terms(17.0).round)
     processes = [python(CHARGES, name, folder, start) for name in "abcd"]
     while any(process.poll() is None for process in processes) and len(list(tmp_path.glob("ready-*"))) < 4:
-        pass
+        time.sleep(0.01)
     start.touch()
     told = [process.communicate(timeout=120) for process in processes]
     results = [json.loads(out) for out, error in told if not error]
@@ -218,9 +218,9 @@ def test_four_processes_at_once_do_not_pass_the_cap_together(tmp_path: Path) -> 
     assert {code for code, _ in results} == {"BUDGET_EXCEEDED"}
     charges = sorted(seq for _, seqs in results for seq in seqs)
     budget = budget_in(folder, cap=1.0)
-    assert len(charges) == fit > 10
+    assert len(charges) == fit > 15
     assert [entry.seq for entry in budget.ledger.entries("charge")] == charges
-    assert budget.spent().epsilon <= 1.0 < budget.projected(terms().round).epsilon
+    assert budget.spent().epsilon <= 1.0 < budget.projected(terms(17.0).round).epsilon
     assert len(budget.ledger.entries("refused")) == 4
     assert budget.ledger.verify().faults == ()
 
@@ -341,7 +341,7 @@ def test_a_reinstalled_site_does_not_know_its_old_head(tmp_path: Path) -> None:
     assert echo_code(budget_in(tmp_path / "A"), echo) == "HEAD_INVALID"
 
 
-def test_no_bound_is_left_behind_by_a_policy_object(tmp_path: Path) -> None:
+def test_two_budgets_over_one_ledger_count_the_same_charges(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, "A")
     small, large = Budget(ledger, Policy(0.5, 1e-5, "dpo")), Budget(ledger, Policy(4.0, 1e-5, "dpo"))
     charge(large)

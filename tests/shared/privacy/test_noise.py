@@ -143,9 +143,9 @@ def test_noise_drawn_ahead_is_the_same_and_comes_from_another_thread() -> None:
 
 
 def test_another_number_of_values_than_announced_is_refused() -> None:
-    with Ahead(ChaCha20(), 9, CPU, draws=3) as ahead:
-        with pytest.raises(ValueError, match="expected 3 more draws of 9 values on cpu, got one of 8 on cpu"):
-            ahead.standard_normal(8, CPU)
+    refused = pytest.raises(ValueError, match="expected 3 more draws of 9 values on cpu, got one of 8 on cpu")
+    with Ahead(ChaCha20(), 9, CPU, draws=3) as ahead, refused:
+        ahead.standard_normal(8, CPU)
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_the_noise_is_asked_for() -> None:
