@@ -52,7 +52,7 @@ def handshake(message: Message, context: Context) -> Message:
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Score the model received, train it for one round, send it back; with privacy on, charge first and score nothing."""
+    """Score the model received, train it for one round, send it back; with privacy on, charge first, score nothing."""
     order, admitted = _admit(message, context)
     if admitted.study.privacy.on:
         from client.private_round import take_part_privately  # imports the accountant and Opacus

@@ -34,7 +34,7 @@ def disclose_greeting(admitted: Admitted, session: Session | DetectionSession, o
 
 
 def disclose_evaluation(admitted: Admitted, order: Order, run: str, *, sent: bool) -> str:
-    """Record the closing test statistics, if any are `sent`; the signed head that goes with them. "" without privacy."""
+    """Record the closing test statistics, if any are `sent`; the signed head to go with them, "" without privacy."""
     study = admitted.study
     if not study.privacy.on:
         return ""

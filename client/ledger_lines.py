@@ -32,7 +32,8 @@ def entry_line(entry: Entry) -> str:
 
 def spending_lines(spent: Spending) -> Iterator[str]:
     """What is spent of what, in both relations."""
-    yield f"epsilon {rounded_up(spent.epsilon)} of {spent.cap:g} spent at delta {spent.delta:g} (add/remove one patient)"
+    of = f"{rounded_up(spent.epsilon)} of {spent.cap:g}"
+    yield f"epsilon {of} spent at delta {spent.delta:g} (add/remove one patient)"
     yield f"epsilon {rounded_up(spent.epsilon_replace_one)} if one patient is exchanged for another"
 
 

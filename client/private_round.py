@@ -1,4 +1,4 @@
-"""One round under a privacy budget. The order of its steps is the promise (nothing below happens before what is above):
+"""One round under a privacy budget. The order of its steps is the promise.
 
 1. the echoed ledger head, the round's number and the lint are checked;
 2. a round that was released before is sent again, the same bytes, free of charge;
@@ -150,7 +150,7 @@ def _train(session: Session, order: Order, folder: Path) -> Arrays:
 
 
 def _release(budget: Budget, folder: Path, round_: int, charge: Entry, arrays: Arrays) -> None:
-    """Store what will be sent, then write its hash into the ledger: a hash without its bytes could not be sent again."""
+    """Store what will be sent before the ledger holds its hash: bytes that are lost could not be sent again."""
     write_local(folder, STORED, round_, arrays)
     size = sum(array.nbytes for array in arrays.values())
     budget.release(charge.seq, _hash(arrays), size, {name: list(array.shape) for name, array in arrays.items()})
@@ -162,7 +162,7 @@ def _hash(arrays: Arrays) -> str:
 
 
 def _seen(text: str) -> dict[str, list[int | str]]:
-    """The heads of other sites, as the coordinator tells them: kept under our signature, so that nobody can deny them."""
+    """The heads of other sites, as the coordinator tells them: kept under our signature, so that none can be denied."""
     try:
         told = json.loads(text or "{}")
         return {str(key): [int(seq), str(hash_)] for key, (seq, hash_) in sorted(told.items())}

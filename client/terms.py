@@ -109,7 +109,8 @@ def _leaves(study: Study, site: Site) -> Iterator[str]:
         yield f"once: count, sum and sum of squares of each gene, where at least {least} patients have it"
     when = "once, at the end: " if study.privacy.on else ""
     if site.disclosure.evaluation:
-        yield f"{when}counts and histograms of how well the model does on own test patients, if they are at least {least}"
+        scores = "counts and histograms of how well the model does on own test patients"
+        yield f"{when}{scores}, if they are at least {least}"
     else:
         yield "no test statistics: the site file says disclosure.evaluation = false"
 
@@ -128,7 +129,7 @@ def _privacy(study: Study, budget: Budget) -> list[str]:
     terms, spent = study.terms, budget.spent()
     if terms is None:
         return [
-            "NOT PRIVATE: no noise is added. Who receives the model's numbers may learn something about single patients.",
+            "NOT PRIVATE: no noise is added. Who gets the model's numbers may learn something about single patients.",
             f"Nothing is charged; {spent.epsilon:.2f} of {spent.cap:g} is spent here on private studies so far.",
         ]
     if not terms.formal:

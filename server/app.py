@@ -40,18 +40,36 @@ def main(grid: Grid, context: Context) -> None:
     log.info("run starts", study=study.name, digest=study.digest, folder=folder.name)
     try:
         heads = Heads(runs / HEADS) if study.privacy.on else None
-        finished = run_rounds(grid, study, folder / "checkpoints", expected=_expected(grid), heads=heads)
+        finished = run_rounds(
+            grid,
+            study,
+            folder / "checkpoints",
+            expected=_expected(grid),
+            heads=heads,
+            on_round=None if simulated else lambda _: _report(folder),
+        )
     except MmfedError as exc:
         log.error("run stopped", reason=str(exc))
         raise
     write_results(folder, study, finished)
     if not simulated:
+        _report(folder)
         try:
             offer_model(grid, study, folder, finished)
         except Exception:  # the boundary: a run that has its model did not fail
             log.exception("model not offered")
     end_run(folder)  # last, so that a coordinator that stops before offers when it goes on
     log.info("run finished", folder=folder.name, rounds=len(finished.rounds))
+
+
+def _report(folder: Path) -> None:
+    """Keep the privacy report of a deployed run current; a run whose report cannot be written goes on."""
+    from server.privacy_report import write_run_report  # imports the accountant
+
+    try:
+        write_run_report(folder)
+    except (MmfedError, OSError) as exc:
+        log.warning("privacy report not written", reason=type(exc).__name__)
 
 
 def _expected(grid: Grid) -> list[str]:

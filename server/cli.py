@@ -14,7 +14,7 @@ from server.models import latest_run, list_models
 from server.registry import site_states
 from server.up import running
 from shared.commands import run_command
-from shared.errors import WorkFailed
+from shared.errors import BadInput, WorkFailed
 
 __all__ = ["app", "main"]
 
@@ -172,6 +172,24 @@ def models(runs: Annotated[Path, typer.Option(help="Where run folders are writte
         typer.echo(
             f"{model.finished:%Y-%m-%d %H:%M} UTC  {model.sha256[:12]}  {model.bytes / 1e6:.1f} MB  {model.path}"
         )
+
+
+@app.command(epilog="Example: mmfed-server report --privacy runs/s3-glioma-grade-4711")
+def report(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    privacy: Annotated[bool, typer.Option("--privacy", help="The privacy budget report of the consortium.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; default: the run's.")] = None,
+) -> None:
+    """Write a report of a run: with --privacy what it cost each hospital, as signed JSON, HTML and PDF.
+
+    What a hospital has spent elsewhere stands in its own report only.
+    """
+    if not privacy:
+        raise BadInput("expected --privacy, the one report that this command writes, got nothing; add it")
+    from server.privacy_report import write_run_report
+
+    for path in write_run_report(run, out):
+        typer.echo(str(path))
 
 
 def _follow(link: SuperLink, run_id: int) -> None:

@@ -56,6 +56,7 @@ class Trained:
     models: Mapping[str, Model]
     seconds: float
     rounds: list[dict[str, Any]] = field(default_factory=list)
+    ledger_heads: Path | None = None  # what the sites have shown of their ledgers, with privacy on
 
     def of_site(self, site: str) -> Model:
         """The model that scores a site's own patients."""
@@ -72,7 +73,7 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
     model = Model(load_file(run / "model.safetensors"), table)
     # every site scores its own patients with the layers it keeps its own of, everybody else with the average
     models = {site: Model({**model.arrays, **kept}, table) for site, kept in own.items() if kept}
-    return Trained({"": model, **models}, time.perf_counter() - started, read_rounds(run))
+    return Trained({"": model, **models}, time.perf_counter() - started, read_rounds(run), run.parent / HEADS)
 
 
 def federate(study: Study, members: Sequence[Hospital], folder: Path) -> tuple[Path, dict[str, Arrays]]:

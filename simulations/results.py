@@ -1,6 +1,7 @@
 """metrics.json of a simulation (CONTRACT.md section 7)."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import flwr
@@ -40,6 +41,7 @@ class RunRecord:
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.attention: dict[str, dict[str, Any]] = {}
         self.pictures: dict[str, Pictures | None] = {}
+        self.ledger_heads: Path | None = None  # file of the ledger heads behind `rounds`
         self.notes: list[str] = []  # sentences for the report
         self.failed: dict[str, str] = {}  # arm -> reason; an arm that failed once is left out altogether
 

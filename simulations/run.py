@@ -54,6 +54,7 @@ def main(
     from simulations.private_settings import private_settings
     from simulations.progress import progress_bars
     from simulations.report import print_summary
+    from simulations.report.terminal import privacy_lines
     from simulations.simulate import Options, simulate
     from simulations.studies import cohort_of
 
@@ -91,7 +92,11 @@ def main(
     with progress_bars(console) as progress:
         folder, metrics = simulate(options, progress, lambda line: log.warning(line))
     print_summary(metrics, console)
+    for line in privacy_lines(metrics):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    if epsilon:
+        console.print(f"Privacy report: {folder / 'privacy-report.html'}", soft_wrap=True)
 
 
 def _key(setting: str) -> str:

@@ -14,6 +14,7 @@ import structlog
 
 from client.prepare.report import PrepareReport
 from server.checkpoint import write_atomically
+from server.privacy_report import write_run_report
 from server.results import save_model, write_manifest, write_study
 from shared.digests import canonical_json
 from shared.errors import BadInput, MmfedError, WorkFailed
@@ -161,6 +162,8 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
             (folder / name).unlink(missing_ok=True)
     write_report(metrics, study_toml(study), folder, record.pictures.get("federated"))
     write_manifest(folder)
+    if study.privacy.on and "federated" in record.arms:
+        write_run_report(folder, heads=record.ledger_heads)
     return folder, metrics
 
 
@@ -203,6 +206,7 @@ def _run_fold(
             record.rounds[arm] = trained.rounds
             _save(folder, arm, trained)
             if arm == "federated":
+                record.ledger_heads = trained.ledger_heads
                 _examine(fold, trained, ready, record)
             if isinstance(fold.study.task, SurvivalTask) and scores.one_model and scores.unseen:
                 record.curves[arm] = risk_curves(scores.unseen[0])

@@ -10,7 +10,7 @@ from shared.privacy.accounting import ACCOUNTANT, epsilon
 from shared.privacy.events import Event, merged
 from shared.privacy.head import Head
 from shared.privacy.ledger import Entry, Ledger
-from shared.privacy.spending import Policy, Spending
+from shared.privacy.spending import Policy, Spending, spending
 from shared.privacy.terms import Terms
 
 __all__ = ["Budget", "Policy", "Spending"]
@@ -45,11 +45,11 @@ class Budget:
 
     def spent(self) -> Spending:
         """What all charges cost together."""
-        return self._spending(self._events())
+        return spending(self._events(), self.policy)
 
     def projected(self, event: Event) -> Spending:
         """The same, as if `event` had been charged too."""
-        return self._spending(merged((*self._events(), event)))
+        return spending(merged((*self._events(), event)), self.policy)
 
     def rounds_left(self, round_: Event, most: int = MOST_ROUNDS) -> int:
         """How many more rounds that release `round_` fit under the cap; `most` when so many do."""
@@ -85,7 +85,7 @@ class Budget:
         self.projected(terms.round)  # composed now, so that nobody waits for it below
         with self.ledger.writing() as writer:
             before = writer.spent()
-            after = self._spending(merged((*before, terms.round)))
+            after = spending(merged((*before, terms.round)), self.policy)
             fields: dict[str, Any] = {
                 "digest": digest,
                 "run": run,
@@ -213,10 +213,6 @@ class Budget:
 
     def _events(self) -> tuple[Event, ...]:
         return self.ledger.ask(lambda tally: tally.events())
-
-    def _spending(self, events: tuple[Event, ...]) -> Spending:
-        cap, delta = self.policy.epsilon_cap, self.policy.delta
-        return Spending(epsilon(events, delta), epsilon(events, delta, "replace_one"), cap, delta, events)
 
 
 def _holds(entry: Entry | None, body: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """The SQLite file of a ledger: made whole, opened for one transaction at a time, its errors told in plain words.
 
 A connection lives for one transaction, so that a ledger survives a fork and serves several threads; it costs about a
-millisecond. Write-ahead log and `synchronous=FULL`: what was committed is on disk.
+millisecond, and leaves everything in one file. Write-ahead log and `synchronous=FULL`: what was committed is on disk.
 """
 
 import sqlite3
@@ -36,6 +36,11 @@ ADVICE = {
     "readonly": "let the user who runs mmfed write there",
     "unable to open": "let the user who runs mmfed write there",
 }
+
+RESTORE = (
+    "keep the file as it is, ask who had access to it, and restore the newest backup: what was spent since is then "
+    "told by the heads that the coordinator keeps"
+)
 
 
 def create(file: Path) -> None:
@@ -104,7 +109,9 @@ def translated(file: Path) -> Iterator[None]:
         yield
     except (sqlite3.OperationalError, OSError) as exc:
         advice = next((text for part, text in ADVICE.items() if part in str(exc)), "see that mmfed can write there")
-        raise Refused("LEDGER_FAILED", f"expected to write the privacy ledger {file}, got: {exc}; {advice}") from exc
+        raise Refused(
+            "LEDGER_FAILED", f"expected to open and write the privacy ledger {file}, got: {exc}; {advice}"
+        ) from exc
     except sqlite3.DatabaseError as exc:
         raise Refused("LEDGER_BROKEN", f"{file}: expected a privacy ledger, got: {exc}; {RESTORE}") from exc
 
@@ -119,9 +126,3 @@ def guarded(connection: sqlite3.Connection) -> bool:
     """Whether the triggers that forbid any change are as they were made."""
     found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     return dict(found) == GUARDS
-
-
-RESTORE = (
-    "keep the file as it is, ask who had access to it, and restore the newest backup: what was spent since is then "
-    "told by the heads that the coordinator keeps"
-)

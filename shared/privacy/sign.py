@@ -3,7 +3,7 @@
     python -m shared.privacy.sign --key FILE public-key     prints the key as hex, made when there is none
     python -m shared.privacy.sign --key FILE sign           reads a message, writes the 64 bytes of its signature
 
-It signs ledger heads and nothing else.
+It signs ledger heads and privacy reports, and nothing else.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from shared.privacy.signer import KeyFile
 
 __all__ = ["main"]
 
-PREFIX = b"mmfed-head-v1|"
+PREFIXES = (b"mmfed-head-v1|", b"mmfed-report-v1|")
 MOST_BYTES = 1000
 
 
@@ -30,8 +30,8 @@ def main() -> int:
             sys.stdout.write(KeyFile.make(options.key).public_key.hex() + "\n")
             return 0
         message = sys.stdin.buffer.read(MOST_BYTES + 1)
-        if not message.startswith(PREFIX) or len(message) > MOST_BYTES:
-            sys.stderr.write("expected a ledger head to sign, got something else; it is mmfed that calls this\n")
+        if not message.startswith(PREFIXES) or len(message) > MOST_BYTES:
+            sys.stderr.write("expected a ledger head or a privacy report to sign, got something else; it is mmfed that calls this\n")
             return 1
         sys.stdout.buffer.write(KeyFile(options.key).sign(message))
     except (Refused, OSError) as exc:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from shared.privacy.accounting import epsilon
 from shared.privacy.events import Event
 
-__all__ = ["Policy", "Spending"]
+__all__ = ["Policy", "Spending", "spending"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,9 @@ class Spending:
     def within(self) -> bool:
         """Whether the cap is kept."""
         return self.epsilon <= self.cap
+
+
+def spending(events: tuple[Event, ...], policy: Policy) -> Spending:
+    """What merged `events` cost in both relations, held against a policy."""
+    cap, delta = policy.epsilon_cap, policy.delta
+    return Spending(epsilon(events, delta), epsilon(events, delta, "replace_one"), cap, delta, events)

@@ -48,6 +48,7 @@ def private_step(
             optimizer.step()
             if done < len(batch):
                 optimizer.zero_grad(set_to_none=True)
+            del chunk, sample  # or they would stay while the next ones are computed
         if done != len(batch) or not optimizer.between_steps:
             raise RuntimeError("expected one gradient a patient and one release, got others; report it")
     except BaseException:

@@ -1,11 +1,13 @@
 """The results on a terminal: one table a main metric, and the comparisons."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shared.privacy.report.sentences import rounded_up
 from simulations.report.sentences import headline
 from simulations.report.words import (
     DASH,
@@ -19,7 +21,7 @@ from simulations.report.words import (
     spread,
 )
 
-__all__ = ["print_summary"]
+__all__ = ["print_summary", "privacy_lines"]
 
 
 def print_summary(metrics: dict[str, Any], console: Console) -> None:
@@ -30,6 +32,18 @@ def print_summary(metrics: dict[str, Any], console: Console) -> None:
         console.print(_comparisons(metrics))
     title, text = headline(metrics)
     console.print(f"[bold]{escape(title)}.[/bold] {escape(text)}")
+
+
+def privacy_lines(metrics: dict[str, Any]) -> Iterator[str]:
+    """What the federated arm cost each hospital; nothing without differential privacy."""
+    for site, told in metrics.get("privacy", {}).items():
+        if told["mode"] == "local":
+            yield (
+                f"Privacy at {site}: epsilon {rounded_up(told['epsilon'])} at delta {told['delta']:g}, a patient there or "
+                f"not; {rounded_up(told['epsilon_replace_one'])} if one is exchanged; {told['charges']} rounds charged"
+            )
+        elif told["mode"] == "test":
+            yield f"Privacy at {site}: NOT PRIVATE, the noise came from a known seed"
 
 
 def _scores(metrics: dict[str, Any], metric: str) -> Table:

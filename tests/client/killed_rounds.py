@@ -18,7 +18,6 @@ from flwr.supercore.task_identity import TaskIdentity
 
 import client.private_round
 import client.private_training
-import shared.privacy.budget
 from client.site_ledger import open_budget, open_ledger
 from shared.privacy.budget import Budget
 from shared.privacy.ledger import Writer
@@ -65,7 +64,7 @@ def inserted(kind: str) -> Callable[[], None]:
 
 POINTS: dict[str, Callable[[], None]] = {
     "before the lint": before(client.private_round, "privacy_faults"),
-    "before the projection": before(shared.privacy.budget, "epsilon"),
+    "before the projection": before(Budget, "projected"),
     "charge inserted, not committed": inserted("charge"),
     "charged, no patient read": before(client.private_round, "open_session"),
     "patients read, not trained": before(client.private_round, "train_privately"),

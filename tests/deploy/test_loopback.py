@@ -24,6 +24,7 @@ from client.approvals import approve
 from client.prepare.preparation import prepare
 from client.prepare.settings import PrepareSettings
 from server.submission import read_submittable
+from shared.privacy.report import verify_report
 from shared.site import read_site
 from simulations.inline import InlineGrid
 from tests.deploy.conftest import STUDY, write_hospital
@@ -171,6 +172,53 @@ def test_a_study_that_two_sites_have_not_approved_is_refused_by_them(federation:
 
     assert "B: NOT_APPROVED; C: NOT_APPROVED" in said
     assert "finished:failed" in said
+
+
+PRIVACY = """
+[privacy]
+mode = "local"
+epsilon = 4.0
+delta = 1e-5
+sample_rate = 0.25
+steps_per_round = 4
+expected_batch = 4.0
+"""
+
+
+def test_a_private_study_is_charged_at_every_site_and_reported(federation: Federation, tmp_path: Path) -> None:
+    path = tmp_path / "private.toml"
+    path.write_text(STUDY.replace('name = "loopback"', 'name = "private"') + PRIVACY)
+    run(str(BIN / "mmfed-server"), "submit", str(path), "--check")
+    resolved = str(path.with_suffix(".json"))
+    said = run(*client_of(federation, "A", "approve", resolved, "--yes", "--person", "tester"))
+    assert "epsilon of 4.00 at delta 1e-05" in said
+    run(*client_of(federation, "A", "prepare"))
+    for site in ("B", "C"):
+        opened, study = read_site(federation.site_file(site)), read_submittable(path)
+        approve(opened, study, person="tester")
+        prepare(opened, PrepareSettings.of(study))
+
+    said = run(str(BIN / "mmfed-server"), "submit", str(path), "--wait", "--home", str(federation.home))
+    folder = Path(said.strip().splitlines()[-1].split("completed: ")[1])
+    told = json.loads((folder / "metrics.json").read_text())["privacy"]
+    assert {site: (one["mode"], one["charges"]) for site, one in told.items()} == dict.fromkeys(SITES, ("local", 2))
+    assert {round(one["epsilon"], 2) for one in told.values()} == {4.0}
+    heads = json.loads((folder.parent / "ledger-heads.json").read_text())
+    assert {site: len(found) for site, found in heads.items()} == dict.fromkeys(SITES, 4)
+    said = run(str(BIN / "mmfed-server"), "report", "--privacy", str(folder))
+    assert said.count("privacy-report.") == 3
+
+    for site in SITES:
+        state = read_site(federation.site_file(site)).state / "privacy"
+        report = (state / "privacy-report.json").read_text()
+        assert verify_report(report)
+        assert json.loads(report)["verdict"]["spent"] == pytest.approx(told[site]["epsilon"])
+        assert (state / "privacy-report.pdf").read_bytes().startswith(b"%PDF")
+    assert "2 of its 2 rounds fit" in run(*client_of(federation, "A", "ledger", "project", resolved))
+    assert "signatures" in run(*client_of(federation, "A", "ledger", "verify"))
+    shown = run(*client_of(federation, "A", "ledger", "show"))
+    assert "epsilon 4.00 of 8 spent at delta 1e-05" in shown
+    assert "P-0-" not in shown
 
 
 def test_everything_stops_and_nothing_is_left(federation: Federation) -> None:

@@ -52,7 +52,7 @@ def test_the_others_are_told_of_a_head_by_the_fingerprint_of_its_key(tmp_path: P
     ((fingerprint, told),) = json.loads(heads.told_to("A")).items()
     assert len(fingerprint) == 16
     assert told == [heads.last()["B"].seq, heads.last()["B"].hash]
-    assert "B" not in fingerprint.upper().replace("B", "") and '"B"' not in heads.told_to("A")
+    assert '"B"' not in heads.told_to("A")
 
 
 def test_a_copied_ledger_is_refused(tmp_path: Path) -> None:

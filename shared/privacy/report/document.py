@@ -11,7 +11,6 @@ from pydantic import Field
 from shared.documents import Document
 
 __all__ = [
-    "SCHEMA",
     "Adversary",
     "Audit",
     "Cohort",
@@ -36,13 +35,12 @@ __all__ = [
     "Word",
 ]
 
-SCHEMA = 1
 Word = Literal["WITHIN CAP", "CAP REACHED", "NOT PRIVATE", "LEDGER BROKEN"]
 Status = Literal["none sent", "charged", "UNACCOUNTED"]
 
 
 class Verdict(Document):
-    """Block A. `privacy`: "test" = noise from a known seed; "partly" = some studies had no noise; "none" = nothing ran."""
+    """Block A. `privacy`: "test" = noise from a known seed, "partly" = not in all studies, "none" = nothing ran yet."""
 
     word: Word
     privacy: Literal["on", "off", "test", "partly", "none", "unknown"]
@@ -269,6 +267,7 @@ class SiteLine(Document):
     """One site of a consortium's run."""
 
     site: str
+    bucket: str
     mode: str
     charges: int
     epsilon: float | None
@@ -289,7 +288,7 @@ class Signature(Document):
 class Report(Document):
     """A privacy budget report."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     scope: Literal["site", "consortium"]
     title: str  # whose report it is
     created: str  # UTC, ISO 8601

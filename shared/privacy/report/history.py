@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from shared.privacy.events import Event, merged
@@ -28,11 +29,13 @@ class History:
 
     def all(self, *kinds: str) -> tuple[Entry, ...]:
         """Entries of `kinds`."""
-        return tuple(entry for entry in self.entries if entry.kind in kinds)
+        found = [self._kinds.get(kind, []) for kind in kinds]
+        return tuple(found[0]) if len(found) == 1 else tuple(sorted(chain(*found), key=lambda entry: entry.seq))
 
     def last(self, kind: str) -> Entry | None:
         """The newest of a kind."""
-        return next((entry for entry in reversed(self.entries) if entry.kind == kind), None)
+        found = self._kinds.get(kind)
+        return found[-1] if found else None
 
     @cached_property
     def charges(self) -> tuple[Entry, ...]:
@@ -127,6 +130,13 @@ class History:
         """How many runs of these studies spent or sent anything."""
         wanted = set(digests)
         return len({(e.body["digest"], e.body["run"]) for e in self.all("charge", "aux") if e.body["digest"] in wanted})
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.kind, []).append(entry)
+        return found
 
     @cached_property
     def _names(self) -> Counter[str]:

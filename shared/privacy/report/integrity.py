@@ -14,8 +14,8 @@ __all__ = ["audit_of", "broken_integrity", "integrity_of"]
 
 SHOWN = 20
 OWN_KEY = (
-    "single user: the key lies beside the ledger, owned by the user who trains. An intruder with that user's rights could "
-    "rewrite what the coordinator has not seen yet."
+    "single user: the key lies beside the ledger, owned by the user who trains. An intruder with that user's rights "
+    "could rewrite what the coordinator has not seen yet."
 )
 OTHER_USER = "two users: the key belongs to another user of the machine, so whoever trains cannot sign."
 UNKNOWN_LAYOUT = "not known"
@@ -77,8 +77,8 @@ def audit_of(spent: float | None, delta: float | None) -> Audit:
         bound = f"Accounted upper bound: epsilon = {rounded_up(spent)} at delta {one_in(delta)}."
     return Audit(
         made=False,
-        text=f"No empirical audit was run. {bound} There is no empirical lower bound. An audit can find mistakes of the "
-        "software; it cannot prove privacy, and a lower bound is never the privacy level.",
+        text=f"No empirical audit was run. {bound} There is no empirical lower bound. An audit can find mistakes of "
+        "the software; it cannot prove privacy, and a lower bound is never the privacy level.",
     )
 
 
@@ -90,7 +90,9 @@ def _countersigned(history: History) -> str:
         return "the coordinator has not sent a head back yet"
     seq = max(int(entry.body["head_seq"]) for entry in acked)
     text = f"the coordinator has sent back the signed head of entry {seq}, so nothing before it can be changed unseen"
-    return text + (f"; heads of {len(others)} other hospitals are kept under this signature" if others else "")
+    return text + (
+        f"; the heads of other hospitals (keys: {len(others)}) are kept under this signature" if others else ""
+    )
 
 
 def _few(lines: Sequence[str]) -> tuple[str, ...]:

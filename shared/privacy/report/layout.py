@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Bar", "Bars", "Block", "Bullets", "Facts", "Grid", "Layout", "Part", "Statuses", "Text", "Tile", "Tiles"]
+__all__ = [
+    "Bar",
+    "Bars",
+    "Block",
+    "Bullets",
+    "Facts",
+    "Grid",
+    "Layout",
+    "Part",
+    "Statuses",
+    "Text",
+    "Tile",
+    "Tiles",
+    "Tone",
+]
 
 Tone = Literal["good", "used", "bad", "broken"]
 
@@ -34,7 +48,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. `widths` are shares; `right` names the columns of figures; rows that begin with "!" are marked."""
+    """A table. `widths` are shares of the whole width; `right` names the columns of figures."""
 
     caption: str
     head: tuple[str, ...]
@@ -46,9 +60,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Statuses:
-    """What was sent or not, each with a word that stands out where nothing limits it: (what, status, note, bad)."""
+    """What was sent or not: (what, status, approver or "", note, whether nothing limits it)."""
 
-    rows: tuple[tuple[str, str, str, bool], ...]
+    rows: tuple[tuple[str, str, str, str, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,11 @@ class Tile:
     value: str
     label: str
     note: str = ""
+
+    @property
+    def figure(self) -> bool:
+        """Whether `value` is a number, and not words, which need more room."""
+        return not any(letter.isalpha() for letter in self.value)
 
 
 @dataclass(frozen=True)
@@ -110,3 +129,4 @@ class Layout:
     right: Block
     rest: tuple[Block, ...]
     footer: str
+    stamp: str  # site and time, of letters that are safe anywhere

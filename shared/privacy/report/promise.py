@@ -16,14 +16,13 @@ ADVERSARIES = (
     ("A3", "The public", "the final model and the reports"),
     ("alone", "One update seen alone", "a single update, without those of other hospitals"),
 )
-UNIT = (
-    "One patient of one hospital, with all slides, samples, images and values of that person. Each patient moves one "
-    "training step by a limited amount only."
-)
+UNIT = "One patient of one hospital, with all slides, samples, images and values of that person."
+CLIPPED = " Each patient moves one training step by a limited amount only."
 NEIGHBOURS = "The patients with and without any one of them (the figure of record), or with one exchanged for another."
 MODES = {
-    "local": "Local: the noise is added in this hospital, in full, before anything leaves. Nobody else has to be trusted.",
+    "local": "Local: all noise is added in the hospital, before anything leaves it. Nobody else has to be trusted.",
     "off": "Off: no noise is added.",
+    "partly": "In some studies no noise was added.",
     "test": "Test: the noise comes from a known seed and protects nobody.",
     "none": "Nothing was trained with this hospital yet.",
     "unknown": "Not known: the ledger cannot be relied on.",
@@ -37,17 +36,19 @@ def finite(value: float) -> float | None:
 
 def meaning(verdict: Verdict) -> Meaning:
     """Block B, from the figures on page 1."""
+    if verdict.word == "LEDGER BROKEN":
+        return Meaning(sentences=("What others can learn about a patient is not known. Assume the worst.", EPSILON))
     if verdict.spent is None or verdict.delta is None:
         return Meaning(sentences=(certainty(None), EPSILON))
     sentences = [certainty(verdict.spent)]
     if verdict.spent > 0:
         sentences.append(strength(verdict.spent))
-    sentences.append(may_fail(verdict.delta))
+    sentences.append(EPSILON)
     if verdict.cap is not None and verdict.cap > verdict.spent:
         more = certainty(verdict.cap).removeprefix("Someone who is 50 % sure that a patient took part ")
         sentences.append(f"If the whole limit were used, that person {more}")
     worst = "The bound holds against a person who knows everything else, all other patients included."
-    return Meaning(sentences=(*sentences, worst, EPSILON))
+    return Meaning(sentences=(*sentences, worst, may_fail(verdict.delta)))
 
 
 def promise(events: Sequence[Event], delta: float | None, *, mode: str, bounded: bool, bucket: str = "") -> Promise:
@@ -68,14 +69,14 @@ def promise(events: Sequence[Event], delta: float | None, *, mode: str, bounded:
         twice = [Event(event.sample_rate, event.sigma, 2 * event.steps) for event in events]
         both = finite(epsilon(twice, delta))
     return Promise(
-        unit=UNIT,
+        unit=UNIT + (CLIPPED if bounded else ""),
         neighbours=NEIGHBOURS,
         mode=MODES[mode],
         epsilon=one,
         epsilon_replace_one=two,
         epsilon_two_hospitals=both,
         delta=delta,
-        delta_reason="" if delta is None else _delta_reason(delta, bucket),
+        delta_reason=_delta_reason(delta, bucket) if bounded and delta is not None else "",
         adversaries=tuple(
             Adversary(code=code, name=name, sees=sees, epsilon=one, epsilon_replace_one=two)
             for code, name, sees in ADVERSARIES
@@ -86,7 +87,7 @@ def promise(events: Sequence[Event], delta: float | None, *, mode: str, bounded:
 def two_hospitals(found: Promise) -> str:
     """The line on a person who was treated at two of the hospitals."""
     return (
-        "A person who is a patient of two of the hospitals, which both spend this much: the losses add up to "
+        "A person who is a patient of two of the hospitals, which both spend this much: together that is "
         f"{rounded_up(found.epsilon_two_hospitals)}."
     )
 
@@ -100,7 +101,7 @@ def upper_edge(bucket: str) -> int | None:
 
 
 def _delta_reason(delta: float, bucket: str) -> str:
-    text = f"Delta, the chance that the bound fails, is {one_in(delta)}. It is a public constant of the site file."
+    text = f"Delta, the chance that the bound fails, is {one_in(delta)}. It is a public constant."
     edge = upper_edge(bucket)
     if edge is None:
         return text

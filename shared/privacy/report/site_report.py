@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from shared.errors import Refused
+from shared.privacy.accounting import epsilon
 from shared.privacy.ledger import Ledger
 from shared.privacy.report.document import NotCovered, Provenance, Report
 from shared.privacy.report.event_rows import event_rows, releases
@@ -11,11 +12,11 @@ from shared.privacy.report.history import History
 from shared.privacy.report.integrity import audit_of, broken_integrity, integrity_of
 from shared.privacy.report.mechanism import mechanisms, numbers_of
 from shared.privacy.report.promise import meaning, promise, upper_edge
-from shared.privacy.report.provenance import code_sha256, processing, provenance_of, software
+from shared.privacy.report.provenance import HERE, code_sha256, processing, provenance_of, software
 from shared.privacy.report.signature import signed, signer_of
 from shared.privacy.report.uncovered import FACTS, not_covered
 from shared.privacy.report.verdict import broken_verdict, site_verdict
-from shared.privacy.spending import Policy, spending
+from shared.privacy.spending import Policy, Spending
 from shared.site import Site
 
 __all__ = ["broken_report", "site_report"]
@@ -34,10 +35,10 @@ def site_report(ledger: Ledger, site: Site, *, now: datetime | None = None) -> R
     """
     history = History.of(ledger)
     policy = _policy(history, site)
-    spent = spending(history.events, policy)
+    spent = _spending(history, policy)
     integrity = integrity_of(ledger, history)
     verdict = site_verdict(history, policy, spent) if integrity.holds else broken_verdict()
-    mode = {"on": "local", "partly": "off"}.get(verdict.privacy, verdict.privacy)
+    mode = "local" if verdict.privacy == "on" else verdict.privacy
     sizes = [str(entry.body["bucket"]) for entry in history.all("cohort")]
     events, before = event_rows(history)
     report = Report(
@@ -95,7 +96,7 @@ def broken_report(site: Site, refused: Refused, *, now: datetime | None = None) 
             policy_approver="",
             policy_date="",
             studies=(),
-            processing=processing(None, site.disclosure.min_patients),
+            processing=processing(None, site.disclosure.min_patients, HERE),
         ),
     )
 
@@ -105,6 +106,12 @@ def _policy(history: History, site: Site) -> Policy:
     if entry is None:
         return Policy(site.privacy.epsilon_cap, site.privacy.delta, "")
     return Policy(float(entry.body["epsilon_cap"]), float(entry.body["delta"]), str(entry.body["approver"]))
+
+
+def _spending(history: History, policy: Policy) -> Spending:
+    events, delta = history.events, policy.delta
+    exchanged = epsilon(events, delta, "replace_one")
+    return Spending(epsilon(events, delta), exchanged, policy.epsilon_cap, delta, events)
 
 
 def _largest(buckets: Sequence[str]) -> str:

@@ -23,11 +23,19 @@ class Kind:
 
 KINDS = (
     Kind("Model updates without noise", r"plain model update", "every update carried noise"),
-    Kind("Test statistics of the closing evaluation", r"held-out test|test statistics", "the site file or the study sends none"),
+    Kind(
+        "Test statistics of the closing evaluation",
+        r"held-out test|test statistics",
+        "the site file or the study sends none",
+    ),
     Kind("Metrics of single rounds", r"test statistics of every round|metric", "train replies carry none"),
     Kind("Loss curves", r"loss", "train replies carry none"),
     Kind("Number of patients", r"patient count|size bucket", "not even as a size bucket"),
-    Kind("Normalisation means of genes", r"normalis|gene sum|gene mean", "values are scaled by public constants, or inside each patient"),
+    Kind(
+        "Normalisation means of genes",
+        r"normalis|gene sum|gene mean",
+        "values are scaled by public constants, or inside each patient",
+    ),
     Kind("Class weights", r"class weight|class count", "weights are public constants of the study, if there are any"),
     Kind("Gene selection", r"gene selection|selected gene", "the gene list is a public constant of the study"),
     Kind("Early stopping", r"early stop|best round", "the number of rounds is fixed beforehand"),
@@ -105,8 +113,12 @@ def _search(row: Uncovered, history: History) -> Uncovered:
         people = _people(history.person(digest) for digest in history.plain)
         return row.model_copy(update={"status": "UNACCOUNTED", "approver": people, "note": note})
     if runs > 1:
-        adaptive = "; studies changed after a model was seen count as chosen under a limit that was fixed beforehand"
-        note = f"{runs} runs of {len(private)} studies, each charged in full" + (adaptive if len(private) > 1 else "")
+        note = f"{runs} runs, each charged in full"
+        if len(private) > 1:
+            note = (
+                f"{runs} runs of {len(private)} studies, each charged in full; a study changed after a model was seen "
+                "counts as chosen under a limit that was fixed beforehand"
+            )
         return row.model_copy(update={"status": "charged", "note": note})
     return row
 

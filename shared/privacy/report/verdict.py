@@ -1,5 +1,6 @@
 """Block A of a site: one word, and the sentences that go with it."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from shared.privacy.accounting import epsilon
@@ -9,12 +10,13 @@ from shared.privacy.report.history import History
 from shared.privacy.report.sentences import rounded_up
 from shared.privacy.spending import Policy, Spending
 
-__all__ = ["MOST_ROUNDS", "SAME_FOR_ALL", "broken_verdict", "site_verdict"]
+__all__ = ["MOST_ROUNDS", "TEST_NOISE", "broken_verdict", "site_verdict", "worst_line"]
 
-MOST_ROUNDS = 1000
+MOST_ROUNDS = 100
 """So many rounds left are told as "at least so many"."""
 
-SAME_FOR_ALL = "Worst case: the coordinator, together with other hospitals. "
+SHOWN = 3  # studies that page 1 names
+WORST = "Worst case, coordinator and other hospitals together"
 KEPT = (
     "Every model update that left this hospital carried noise that only this hospital knew.",
     "Together the updates stay below the limit that the hospital has set for itself.",
@@ -49,7 +51,7 @@ def site_verdict(history: History, policy: Policy, spent: Spending) -> Verdict:
         study=history.name(history.current) if history.current else "",
         rounds_left=left,
         rounds_to_run=history.rounds_to_run if left is not None else None,
-        worst=SAME_FOR_ALL + _worst(spent.epsilon if shown else None),
+        worst=worst_line(spent.epsilon if shown else None),
         sentences=_sentences(word, history, spent),
     )
 
@@ -66,7 +68,7 @@ def broken_verdict() -> Verdict:
         study="",
         rounds_left=None,
         rounds_to_run=None,
-        worst=f"{SAME_FOR_ALL}Assume that there is no limit to what they can learn.",
+        worst=f"{WORST}: assume that there is no limit to what they can learn.",
         sentences=(
             "The record of what this hospital has spent was changed, cut or damaged, or it cannot be read.",
             "No figure of it can be relied on. The hospital takes part in no further round until this is cleared up.",
@@ -107,10 +109,11 @@ def _rounds_left(history: History, policy: Policy) -> int | None:
     return low
 
 
-def _worst(epsilon: float | None) -> str:
+def worst_line(epsilon: float | None) -> str:
+    """What the strongest adversary is held to."""
     if epsilon is None:
-        return "There is no limit to what they can learn."
-    return f"Against them, too, the privacy loss is at most {rounded_up(epsilon)}."
+        return f"{WORST}: there is no limit to what they can learn."
+    return f"{WORST}: still at most {rounded_up(epsilon)}."
 
 
 def _sentences(word: Word, history: History, spent: Spending) -> tuple[str, ...]:
@@ -119,15 +122,15 @@ def _sentences(word: Word, history: History, spent: Spending) -> tuple[str, ...]
     if word == "CAP REACHED":
         return (
             KEPT[0],
-            "The limit that the hospital has set for itself is used up: one more round would go beyond it and is "
+            "The limit that the hospital has set for itself is reached: one more round would go beyond it, and is "
             "refused.",
         )
     if history.test_noise:
         return TEST_NOISE
     if not history.plain:
         return _approved_plain(history)
-    names = ", ".join(history.name(digest) for digest in history.plain)
-    sentences = (
+    names = _named([history.name(digest) for digest in history.plain])
+    sentences: tuple[str, ...] = (
         f"Model updates left this hospital without noise (study {names}).",
         "Nothing limits what they may tell about a single patient. What was sent is listed in blocks F and G.",
     )
@@ -145,4 +148,10 @@ def _approved_plain(history: History) -> tuple[str, ...]:
     ]
     if not waiting:
         return ()
-    return (f"A study without noise is approved but has sent nothing yet: {', '.join(waiting)}.",)
+    return (f"A study without noise is approved but has sent nothing yet: {_named(waiting)}.",)
+
+
+def _named(studies: Sequence[str]) -> str:
+    """The last few names: page 1 is one page."""
+    more = f" and {len(studies) - SHOWN} more" if len(studies) > SHOWN else ""
+    return ", ".join(studies[-SHOWN:]) + more

@@ -279,7 +279,7 @@ def test_a_full_disk_refuses_and_leaves_a_whole_ledger(folder: Path) -> None:
     told = python(FULL, folder, 64 * 1024).communicate(timeout=60)
     written, code, message = told[0].split(" ", 2)
     assert code == "LEDGER_FAILED"
-    assert "expected to write the privacy ledger" in message
+    assert "expected to open and write the privacy ledger" in message
     assert "nothing was written; free some space on that disk" in message
     ledger = Ledger.open(folder, "A")
     assert int(written) > 5
@@ -338,7 +338,7 @@ def test_places_where_no_ledger_can_lie_are_refused(tmp_path: Path) -> None:
     for place in ("file", "file/privacy", "dangling"):
         refused = refusal(tmp_path / place)
         assert refused.code == "LEDGER_FAILED"
-        assert "expected to write the privacy ledger" in str(refused)
+        assert "expected to open and write the privacy ledger" in str(refused)
     assert not (tmp_path / "nowhere").exists()
 
 
