@@ -85,7 +85,8 @@ def _finished(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "buckets": buckets or {site: bucket(simulated[site]["train"]) for site in metrics["privacy"]},
         "charges": {site: one.get("charges", 0) for site, one in metrics["privacy"].items()},
         "refused": metrics.get("refused", {}),
-        "scored": set(metrics["arms"].get("federated", {}).get("sites", {})),
+        # a site may have sent statistics and keep its own row private: then all that took part count as scored
+        "scored": set(metrics["privacy"]) if metrics["arms"].get("federated", {}).get("own") else set(),
     }
 
 

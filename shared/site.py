@@ -86,8 +86,8 @@ class ImportedFeatures(Document):
 class PrivacyCap(Document):
     """The most this site will ever spend, over all studies, runs and tasks.
 
-    `signer` is a command that signs the ledger in the name of another user of this machine, such as
-    ["sudo", "-n", "-u", "mmfed-ledger", "mmfed-ledger-sign"]; without it the key lies in the state folder.
+    `signer` is a command that signs the ledger in the name of another user of this machine: sudo, and then
+    `python -m shared.privacy.sign --key FILE` (deploy/README.md). Without it the key lies in the state folder.
     """
 
     epsilon_cap: Annotated[float, Field(gt=0)] = 8.0

@@ -67,17 +67,22 @@ def _composed(events: tuple[Event, ...], relation: Relation) -> "PrivacyLossDist
 
 def _one(event: Event, relation: Relation) -> "PrivacyLossDistribution":
     """`event.steps` times the same step. Without sampling they are one release with less noise, exactly."""
+    if event.sample_rate == 1.0:
+        return _step(1.0, event.sigma / math.sqrt(event.steps), relation)
+    return _step(event.sample_rate, event.sigma, relation).self_compose(event.steps)
+
+
+@lru_cache(maxsize=64)
+def _step(rate: float, sigma: float, relation: Relation) -> "PrivacyLossDistribution":
     from dp_accounting import NeighboringRelation
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
-    once = event.sample_rate == 1.0
-    one = from_gaussian_mechanism(
-        event.sigma / math.sqrt(event.steps) if once else event.sigma,
+    return from_gaussian_mechanism(
+        sigma,
         value_discretization_interval=DISCRETISATION,
-        sampling_prob=event.sample_rate,
+        sampling_prob=rate,
         neighboring_relation=NeighboringRelation[RELATIONS[relation]],
     )
-    return one if once else one.self_compose(event.steps)
 
 
 def rdp_epsilon(events: Iterable[Event], delta: float) -> float:

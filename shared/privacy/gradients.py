@@ -23,8 +23,9 @@ __all__ = ["Engine", "Losses", "engine_of", "gradients"]
 Losses = Callable[[ModelOutput, Batch], Tensor]
 """(what the model returned, its batch) -> the loss of each patient, the model's own included (B,)."""
 
-LONG_BAG = 1024  # patches
 CHUNK_BYTES = {"cpu": 1 << 27, "cuda": 1 << 31}  # of per-patient gradients at a time
+CHUNK_PATCHES = {"cpu": 1 << 13, "cuda": 1 << 18}  # of all bags at a time, which bounds the activations
+WORTHWHILE = 4  # patients at a time from which vmap beats the loop on a CPU
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,19 @@ class Engine:
 def engine_of(backend: str, parameters: Mapping[str, nn.Parameter], patches: int) -> Engine:
     """The engine for `backend` on the parameters' device, with bags of up to `patches`.
 
-    `auto` is what tests/benchmarks/private_step_cost.py measured.
+    The chunk of `vmap` is what CHUNK_BYTES and CHUNK_PATCHES allow. `auto` is `vmap` where that is at least WORTHWHILE
+    patients or the device is a GPU, else `loop`: large models and very long bags. Measured on one CPU thread, full
+    bags, as multiples of a plain step (tests/benchmarks/private_step_cost.py):
+
+    | model, patients x patches | loop | vmap of 2 | of 4 | of 8 | of 16 |
+    |---|---|---|---|---|---|
+    | umeml 4.1 M, 16 x 128 | 3.65 | 3.66 | 2.60 | 2.03 | 2.13 |
+    | umeml 4.1 M, 16 x 512 | 1.78 | 1.76 | 1.41 | 1.20 | 1.26 |
+    | umeml 4.1 M, 16 x 1024 | 1.34 | 1.38 | 1.22 | 1.12 | 1.12 |
+    | umeml 4.1 M, 8 x 4096 | .86 | .92 | 1.02 | 1.17 | |
+    | the same, bags of 1024 to 4096 | .45 | .54 | .70 | 1.10 | |
+
+    No GPU was at hand: there the bounds are a guess, and the loop is left to who asks for it.
 
     Raises
     ------
@@ -46,13 +59,15 @@ def engine_of(backend: str, parameters: Mapping[str, nn.Parameter], patches: int
         A backend that no training uses.
     """
     device = next(iter(parameters.values())).device.type
+    size = 4 * sum(p.numel() for p in parameters.values())
+    kind = "cpu" if device == "cpu" else "cuda"
+    chunk = max(1, min(CHUNK_BYTES[kind] // size, CHUNK_PATCHES[kind] // max(patches, 1)))
     if backend == "auto":
-        backend = "loop" if device == "cpu" and patches >= LONG_BAG else "vmap"
+        backend = "loop" if device == "cpu" and chunk < WORTHWHILE else "vmap"
     if backend == "loop":
         return Engine("loop", 1)
     if backend == "vmap":
-        size = 4 * sum(p.numel() for p in parameters.values())
-        return Engine("vmap", max(1, CHUNK_BYTES.get(device, 1 << 31) // size))
+        return Engine("vmap", chunk)
     raise StudyError(
         f'privacy.backend: expected auto, vmap or loop, got {backend!r}, which tests alone use; write backend = "auto"'
     )

@@ -9,6 +9,7 @@ from shared.errors import BadInput
 from shared.privacy.accounting import Relation, epsilon
 from shared.privacy.calibration import calibrated_sigma
 from shared.privacy.events import Event
+from shared.privacy.lint_cost import upper_edge
 
 __all__ = ["DOUBTFUL", "PLAUSIBLE", "Plan", "Verdict", "make_plan"]
 
@@ -19,7 +20,6 @@ DOUBTFUL, PLAUSIBLE = 0.5, 2.0
 Measured with simulations/privacy_utility.py on generated patients, see `Plan.strength`.
 """
 
-MOST_PATIENTS = 4999  # the last size bucket with an upper edge (shared.messages.bucket)
 LEAST_DELTA = 1e-12  # the accountant's estimate ends near it
 
 
@@ -163,14 +163,19 @@ def _number_faults(counts: dict[str, int], sizes: dict[str, float]) -> list[str]
 def _delta_faults(patients: int, delta: float) -> list[str]:
     if not LEAST_DELTA <= delta < 1:
         return [f"--delta: expected {LEAST_DELTA:g} or more and less than 1, got {delta:g}; write e.g. 1e-5"]
-    if patients > MOST_PATIENTS:
+    if patients < 1:
+        return []
+    from shared.messages import bucket  # imports flwr
+
+    most = upper_edge(bucket(patients))
+    if most is None:
         return [
-            f"--patients: expected at most {MOST_PATIENTS}, got {patients}; larger hospitals publish no upper bound of "
-            "their size, so that nobody could check delta: train on fewer, or without privacy"
+            f"--patients: expected fewer than 5000, got {patients}; larger hospitals publish no upper bound of their "
+            "size, so that nobody could check delta: train on fewer, or without privacy"
         ]
-    if patients >= 1 and delta > 1 / (10 * patients):
+    if delta > 1 / (10 * most):
         return [
-            f"--delta: expected at most 1/(10 x {patients}) = {1 / (10 * patients):.2g}, since the promise may fail "
-            f"with that probability for every patient, got {delta:g}; write e.g. 1e-5"
+            f"--delta: expected at most 1/(10 x {most}) = {1 / (10 * most):.2g}, since the promise may fail with that "
+            f"probability for each of up to {most} patients, got {delta:g}; write e.g. 1e-5"
         ]
     return []

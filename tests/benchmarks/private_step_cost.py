@@ -4,10 +4,10 @@
 
 A plain step is forward, mean loss, backward and AdamW on a batch that is there already, as in client/training.py. A
 private one is shared/privacy/step.py with the engine that `backend = "auto"` chooses and its ChaCha20 noise, drawn by
-a second thread. Bags are full, so the loop gains nothing from cutting off padding, except in the row that says so.
+a second thread. Bags are full, so nothing is gained from cutting off padding, except in the row that says so.
 Ratios are medians over the pairs. Memory is the peak of the resident set during five steps: `step` is what it rises
-above the process with model and batch, `process` is all of it. `--variants` adds every engine, noise in the same thread, no
-noise, and Opacus's own optimizer.
+above the process with model and batch, `process` is all of it. `--variants` adds every engine, noise in the same
+thread, no noise, and Opacus's own optimizer.
 """
 
 import argparse

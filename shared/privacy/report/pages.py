@@ -151,7 +151,7 @@ def _promised(report: Report) -> Iterator[Part]:
             (f"{who.name} ({who.code})", who.sees, bound(report, who.epsilon), bound(report, who.epsilon_replace_one))
             for who in found.adversaries
         ),
-        (0.28, 0.28, 0.21, 0.23) if found.epsilon is None else (0.29, 0.34, 0.16, 0.21),
+        (0.28, 0.28, 0.21, 0.23) if found.epsilon is None else (0.28, 0.32, 0.17, 0.23),
         frozenset({2, 3}),
         small=True,
     )

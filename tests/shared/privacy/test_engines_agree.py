@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from shared.errors import StudyError
 from shared.models import ARCHITECTURES, resolve_options
 from shared.privacy.gradients import Engine, engine_of, gradients
 from shared.study import parse_study
@@ -133,10 +134,14 @@ def test_every_loss_and_the_modularity_of_umeml_are_the_patients_own(inputs_of, 
     agree(model, batch, lambda output, batch: task_loss(output, batch) + output["aux_loss"])
 
 
-def test_a_chunk_stays_within_its_memory_and_long_bags_are_looped_over_on_a_cpu():
+def test_a_chunk_stays_within_its_memory_and_where_few_fit_a_cpu_takes_one_at_a_time():
     weights = {"w": torch.nn.Parameter(torch.zeros(1 << 20))}  # 4 MiB a patient
-    assert engine_of("vmap", weights, 2000) == Engine("vmap", 32)
+    assert engine_of("vmap", weights, 16) == Engine("vmap", 32)
+    assert engine_of("vmap", weights, 1024) == Engine("vmap", 8)
+    assert engine_of("vmap", weights, 100_000) == Engine("vmap", 1)
     assert engine_of("loop", weights, 5) == Engine("loop", 1)
-    assert [engine_of("auto", weights, patches).name for patches in (0, 512, 1024)] == ["vmap", "vmap", "loop"]
-    with pytest.raises(Exception, match="expected auto, vmap or loop, got 'hooks', which tests alone use"):
+    assert [engine_of("auto", weights, patches).name for patches in (0, 2048, 4096)] == ["vmap", "vmap", "loop"]
+    large = {"w": torch.nn.Parameter(torch.zeros(1 << 24))}
+    assert engine_of("auto", large, 0) == Engine("loop", 1)
+    with pytest.raises(StudyError, match="expected auto, vmap or loop, got 'hooks', which tests alone use"):
         engine_of("hooks", weights, 5)

@@ -86,12 +86,12 @@ def test_a_command_signs_a_ledger_whose_folder_holds_no_key(tmp_path: Path) -> N
     assert not ledger.verify().faults
 
 
-def test_the_command_signs_nothing_but_ledger_heads(tmp_path: Path) -> None:
+def test_the_command_signs_nothing_but_heads_and_reports(tmp_path: Path) -> None:
     signer = command(tmp_path / "a.key")
     assert len(signer.public_key) == 32
     for message in (b"I owe you 100", MESSAGE + b"x" * 1000):
         with pytest.raises(
-            Refused, match="exit status 1: expected a ledger head to sign, got something else"
+            Refused, match="exit status 1: expected a ledger head or a privacy report to sign, got something else"
         ) as caught:
             signer.sign(message)
         assert code(caught) == "LEDGER_FAILED"

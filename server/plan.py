@@ -1,0 +1,109 @@
+"""`mmfed-server plan-privacy`: tells a consortium before it starts what noise it faces and whether learning can work."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from shared.privacy.planning import DOUBTFUL, PLAUSIBLE, Plan, make_plan
+from shared.privacy.report.sentences import rounded_up, sure
+
+__all__ = ["plan_privacy", "plan_text"]
+
+SMALL_MODEL = 20_000  # about `dp_small` at its default width, on a public gene list and features of a few hundred
+WORDS = {
+    "nothing": "this will learn nothing.",
+    "doubtful": "doubtful, most of what could be learnt will drown in the noise.",
+    "plausible": "learning is plausible.",
+}
+
+
+def plan_privacy(
+    patients: Annotated[int, typer.Option(help="Patients that one hospital trains on, test patients not counted.")],
+    sites: Annotated[int, typer.Option(help="Hospitals.")],
+    epsilon: Annotated[float, typer.Option(help="Most that the study may cost a hospital's patient.")],
+    delta: Annotated[float, typer.Option(help="Chance that the bound fails.")] = 1e-5,
+    rounds: Annotated[int, typer.Option(help="Rounds of the study.")] = 30,
+    sample_rate: Annotated[float, typer.Option(help="Chance of each patient to be in a step.")] = 1.0,
+    expected_batch: Annotated[float, typer.Option(help="Denominator of a step; 0 = rate times patients.")] = 0.0,
+    clip: Annotated[float, typer.Option(help="Longest gradient of one patient.")] = 1.0,
+    parameters: Annotated[int, typer.Option(help="Trained parameters of the model.")] = SMALL_MODEL,
+) -> None:
+    """Tell what noise a private study would face, what it would cost, and whether it can learn anything.
+
+    No patient, hospital or study is asked: all of it follows from public numbers.
+    """
+    plan = make_plan(
+        patients=patients,
+        sites=sites,
+        epsilon=epsilon,
+        delta=delta,
+        rounds=rounds,
+        sample_rate=sample_rate,
+        expected_batch=expected_batch or None,
+        clip=clip,
+        parameters=parameters,
+    )
+    typer.echo(plan_text(plan))
+
+
+def plan_text(plan: Plan) -> str:
+    """Everything that the command prints."""
+    return "\n".join([*_promise(plan), "", *_noise(plan), "", *_verdict(plan), "", *_study(plan)])
+
+
+def _promise(plan: Plan) -> Iterator[str]:
+    yield (
+        f"{plan.sites} hospitals that train on {plan.patients} patients each, epsilon {plan.epsilon:g} at delta "
+        f"{plan.delta:g}."
+    )
+    yield f"  one study, a patient there or not     epsilon {rounded_up(plan.cost())}: {_sure(plan.cost())}"
+    yield f"  one study, a patient exchanged        epsilon {rounded_up(plan.cost(1, 'replace_one'))}"
+    for studies in (2, 3):
+        yield f"  after {studies} such studies                  epsilon {rounded_up(plan.cost(studies))}"
+    yield f"  a patient of two of the hospitals     epsilon {rounded_up(plan.cost(2))}: both have released something"
+
+
+def _sure(epsilon: float) -> str:
+    return f"who is 50 % sure that somebody took part can become {sure(epsilon)} sure"
+
+
+def _noise(plan: Plan) -> Iterator[str]:
+    yield f"  steps                                 {plan.rounds} rounds x {plan.steps_per_round} = {plan.steps}"
+    yield f"  chance to be in a step, q             {plan.sample_rate:g}"
+    yield f"  noise multiplier, sigma               {plan.sigma:g}"
+    yield (
+        f"  noise per coordinate of the mean      {plan.site_noise:.3g} at one hospital, {plan.mean_noise:.3g} after "
+        f"averaging {plan.sites} (gradients are at most {plan.clip:g} long)"
+    )
+    yield f"  signal to noise of the study          {plan.strength:.2g} at best, for {plan.parameters:,} parameters"
+
+
+def _verdict(plan: Plan) -> Iterator[str]:
+    yield f"Verdict: {WORDS[plan.verdict]}"
+    yield (
+        "  Rule: if every patient's gradient counted in full and all pointed one way, the averaged updates of the whole "
+    )
+    yield (
+        "  study would be so many times as long as their noise. On generated patients models learnt nothing below "
+        f"{DOUBTFUL:g},"
+    )
+    yield f"  and most of what they learn without privacy from {PLAUSIBLE:g} on."
+    if plan.verdict != "plausible":
+        yield f"  {_advice(plan)}"
+
+
+def _advice(plan: Plan) -> str:
+    most = plan.most_parameters
+    smaller = f"a model of at most {most:,} parameters" if most >= 50 else "no model is small enough"
+    more = (PLAUSIBLE / plan.strength) ** 2
+    return (
+        f"It would be plausible with {smaller}, or with {PLAUSIBLE / plan.strength:.1f} times the patients a hospital, "
+        f"or {more:.0f} times the hospitals."
+    )
+
+
+def _study(plan: Plan) -> Iterator[str]:
+    yield f"For the study, with training.rounds = {plan.rounds}:"
+    yield ""
+    yield plan.section
