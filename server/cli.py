@@ -11,6 +11,7 @@ import typer
 
 from server.coordinator import SuperLink, read_coordinator
 from server.models import latest_run, list_models
+from server.plan import plan_privacy
 from server.registry import site_states
 from server.up import running
 from shared.commands import run_command
@@ -190,6 +191,11 @@ def report(
 
     for path in write_run_report(run, out):
         typer.echo(str(path))
+
+
+app.command("plan-privacy", epilog="Example: mmfed-server plan-privacy --patients 120 --sites 8 --epsilon 4")(
+    plan_privacy
+)
 
 
 def _follow(link: SuperLink, run_id: int) -> None:

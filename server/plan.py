@@ -1,4 +1,4 @@
-"""`mmfed-server plan-privacy`: tells a consortium before it starts what noise it faces and whether learning can work."""
+"""`mmfed-server plan-privacy`: what noise a consortium would face, and whether anything can be learnt through it."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,6 +16,12 @@ WORDS = {
     "doubtful": "doubtful, most of what could be learnt will drown in the noise.",
     "plausible": "learning is plausible.",
 }
+RULE = (
+    "  Signal to noise is how much longer than their noise the averaged updates of the whole study would be, if every",
+    "  patient's gradient had its full length and all pointed one way; a real signal is some tenths of that. On",
+    f"  generated patients nothing was learnt below {DOUBTFUL:g}, and most of what can be learnt without privacy from "
+    f"{PLAUSIBLE:g} on.",
+)
 
 
 def plan_privacy(
@@ -81,14 +87,7 @@ def _noise(plan: Plan) -> Iterator[str]:
 
 def _verdict(plan: Plan) -> Iterator[str]:
     yield f"Verdict: {WORDS[plan.verdict]}"
-    yield (
-        "  Rule: if every patient's gradient counted in full and all pointed one way, the averaged updates of the whole "
-    )
-    yield (
-        "  study would be so many times as long as their noise. On generated patients models learnt nothing below "
-        f"{DOUBTFUL:g},"
-    )
-    yield f"  and most of what they learn without privacy from {PLAUSIBLE:g} on."
+    yield from RULE
     if plan.verdict != "plausible":
         yield f"  {_advice(plan)}"
 

@@ -10,8 +10,9 @@ from shared.privacy.accounting import Relation, epsilon
 from shared.privacy.calibration import calibrated_sigma
 from shared.privacy.events import Event
 from shared.privacy.lint_cost import upper_edge
+from shared.privacy.terms import Terms
 
-__all__ = ["DOUBTFUL", "PLAUSIBLE", "Plan", "Verdict", "make_plan"]
+__all__ = ["DOUBTFUL", "PLAUSIBLE", "Plan", "Verdict", "make_plan", "plan_of"]
 
 Verdict = Literal["nothing", "doubtful", "plausible"]
 DOUBTFUL, PLAUSIBLE = 0.5, 2.0
@@ -96,6 +97,23 @@ class Plan:
         )
 
 
+def plan_of(terms: Terms, *, patients: int, sites: int, parameters: int) -> Plan:
+    """The plan that a study's terms amount to at hospitals that train on `patients` each."""
+    return Plan(
+        patients=patients,
+        sites=sites,
+        parameters=parameters,
+        epsilon=terms.epsilon,
+        delta=terms.delta,
+        rounds=terms.rounds,
+        sample_rate=terms.sample_rate,
+        steps_per_round=terms.steps_per_round,
+        expected_batch=terms.expected_batch,
+        clip=terms.clip,
+        sigma=terms.sigma,
+    )
+
+
 def make_plan(
     *,
     patients: int,
@@ -124,7 +142,8 @@ def make_plan(
     """
     faults = _number_faults(
         {"--patients": patients, "--sites": sites, "--rounds": rounds, "--parameters": parameters},
-        {"--epsilon": epsilon, "--clip": clip} | ({} if expected_batch is None else {"--expected-batch": expected_batch}),
+        {"--epsilon": epsilon, "--clip": clip}
+        | ({} if expected_batch is None else {"--expected-batch": expected_batch}),
     )
     if not 0 < sample_rate <= 1:
         faults.append(f"--sample-rate: expected more than 0 and at most 1, got {sample_rate:g}; correct it")

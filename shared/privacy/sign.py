@@ -31,7 +31,9 @@ def main() -> int:
             return 0
         message = sys.stdin.buffer.read(MOST_BYTES + 1)
         if not message.startswith(PREFIXES) or len(message) > MOST_BYTES:
-            sys.stderr.write("expected a ledger head or a privacy report to sign, got something else; it is mmfed that calls this\n")
+            sys.stderr.write(
+                "expected a ledger head or a privacy report to sign, got something else; it is mmfed that calls this\n"
+            )
             return 1
         sys.stdout.buffer.write(KeyFile(options.key).sign(message))
     except (Refused, OSError) as exc:

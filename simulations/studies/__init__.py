@@ -4,7 +4,18 @@ from pathlib import Path
 
 __all__ = ["cohort_of"]
 
-COHORTS = {"bone": "bone", "s1_breast": "breast", "s2_bone": "bone", "s2_detector": "bone"}
+COHORTS = {
+    "bone": "bone",
+    "features_linear": "features",
+    "features_relapse": "features",
+    "features_survival": "features",
+    "private_features_linear": "features",
+    "private_features_relapse": "features",
+    "private_features_survival": "features",
+    "s1_breast": "breast",
+    "s2_bone": "bone",
+    "s2_detector": "bone",
+}
 
 
 def cohort_of(study: str) -> str:

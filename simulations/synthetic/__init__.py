@@ -1,4 +1,4 @@
-"""Synthetic cohorts, glioma, bone tumours, breast cancer and bare features, written in the formats that a hospital would have."""
+"""Synthetic cohorts of glioma, bone tumours, breast cancer and bare features, in the formats that hospitals have."""
 
 from simulations.synthetic.bone.cohort import BONE
 from simulations.synthetic.breast.cohort import BREAST

@@ -210,9 +210,12 @@ def test_a_private_study_is_charged_at_every_site_and_reported(federation: Feder
 
     for site in SITES:
         state = read_site(federation.site_file(site)).state / "privacy"
-        report = (state / "privacy-report.json").read_text()
-        assert verify_report(report)
-        assert json.loads(report)["verdict"]["spent"] == pytest.approx(told[site]["epsilon"])
+        text = (state / "privacy-report.json").read_text()
+        assert verify_report(text)
+        report = json.loads(text)
+        assert report["verdict"]["word"] == "NOT PRIVATE"  # the study before it sent plain updates
+        assert report["numbers"]["pld"] == pytest.approx(told[site]["epsilon"])
+        assert [row["outcome"] for row in report["events"]] == ["acknowledged", "acknowledged"]
         assert (state / "privacy-report.pdf").read_bytes().startswith(b"%PDF")
     assert "2 of its 2 rounds fit" in run(*client_of(federation, "A", "ledger", "project", resolved))
     assert "signatures" in run(*client_of(federation, "A", "ledger", "verify"))

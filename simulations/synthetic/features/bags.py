@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.cohort.bag_files import write_bag
+from shared.cohort.bag_files import Attribute, write_bag
 from simulations.synthetic.features.patients import FeaturePatient
 from simulations.synthetic.streams import Purpose, stream
 
@@ -61,5 +61,5 @@ class BagJob:
         features = draw_bag(self.patient, draw_scanner(self.patient.hospital, self.seed), self.seed)
         side = int(PATCHES**0.5)
         coords = np.array([(x * TILE, y * TILE) for y in range(side) for x in range(side)], dtype=np.int64)
-        about = {"encoder": ENCODER, "encoder_sha256": ENCODER_SHA256, "mpp": MPP, "tile": TILE}
+        about: dict[str, Attribute] = {"encoder": ENCODER, "encoder_sha256": ENCODER_SHA256, "mpp": MPP, "tile": TILE}
         write_bag(path, features, coords, about)

@@ -33,7 +33,8 @@ def draw_genes(patient: FeaturePatient, shift: Floats, seed: int) -> Floats:
     rng = np.random.default_rng(stream(seed, Purpose.EXPRESSION, patient.hospital, patient.index))
     baseline, axis, nuisances = _axes()
     factors = (rng.normal(size=(NUISANCES, 1)) * nuisances).sum(axis=0)
-    return baseline + patient.expressed * axis + factors + shift + rng.normal(0, NOISE_SD, len(GENES))
+    values: Floats = baseline + patient.expressed * axis + factors + shift + rng.normal(0, NOISE_SD, len(GENES))
+    return values
 
 
 @cache
