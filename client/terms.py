@@ -136,14 +136,15 @@ def _privacy(study: Study, budget: Budget) -> list[str]:
         return ["NOT PRIVATE: the noise comes from a known seed, which is for simulations on public data only."]
     after = budget.projected(terms.study)
     alone = epsilon([terms.study], spent.delta)
-    exchanged = epsilon([terms.study], spent.delta, "replace_one")
+    exchanged = rounded_up(epsilon([terms.study], spent.delta, "replace_one"))
+    before, then = rounded_up(spent.epsilon), rounded_up(after.epsilon)
     lines = [
         f"each patient (all slides, samples and images of one person) moves a step by at most {terms.clip:g}; noise of "
         f"{terms.sigma * terms.clip:.3g} is added to every number of a step, drawn here, known to nobody",
-        f"the whole study costs this site an epsilon of {rounded_up(alone)} at delta {spent.delta:g} (a patient is there "
-        f"or not); {rounded_up(exchanged)} if one patient is exchanged for another",
+        f"the whole study costs this site an epsilon of {rounded_up(alone)} at delta {spent.delta:g} (a patient is "
+        f"there or not); {exchanged} if one patient is exchanged for another",
         certainty(alone),
-        f"spent here so far: {rounded_up(spent.epsilon)} of {spent.cap:g}; after this study {rounded_up(after.epsilon)}",
+        f"spent here so far: {before} of {spent.cap:g}; after this study {then}",
         "a round that would go beyond the cap is refused; each further run of the study is charged again",
     ]
     if after.epsilon > spent.cap:

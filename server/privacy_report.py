@@ -1,4 +1,4 @@
-"""The consortium's privacy budget report of one run: from its run folder, after every round and whenever it is asked for."""
+"""The consortium's privacy budget report of one run, made from its run folder after every round and on demand."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a run with privacy on has cost each site, told from the round records: sites report how often they charged it."""
+"""What a run with privacy on has cost each site, from the round records: sites tell how often they charged it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

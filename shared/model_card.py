@@ -8,9 +8,9 @@ from typing import Any
 
 from shared.cohort.encoded import named_encoders
 from shared.cohort.genes import vocabulary
-from shared.privacy.report.sentences import rounded_up
 from shared.metrics import LOWER_IS_BETTER
 from shared.models import about
+from shared.privacy.report.sentences import rounded_up
 from shared.study import ClassificationTask, DetectionTask, Study, SurvivalTask, Task
 
 __all__ = ["model_card"]

@@ -14,8 +14,8 @@ from shared.encoder_names import ENCODER_WIDTHS, TEXT_ENCODER_WIDTHS
 from shared.errors import StudyError
 from shared.privacy.foreign_keys import taught
 from shared.privacy.stated import STATED, stated_faults
-from shared.private_switches import private_defaults
 from shared.privacy.terms import Terms
+from shared.private_switches import private_defaults
 from shared.strategy_names import STRATEGIES, least_sites, option_faults, training_faults
 from shared.task_settings import ClassificationTask, DetectionTask, Head, LabelTask, SurvivalTask, Task
 

@@ -21,6 +21,7 @@ DOUBTFUL, PLAUSIBLE = 0.5, 2.0
 Measured with simulations/privacy_utility.py on generated patients, see `Plan.strength`.
 """
 
+LEAST_RATE = 1e-4
 LEAST_DELTA = 1e-12  # the accountant's estimate ends near it
 
 
@@ -145,8 +146,10 @@ def make_plan(
         {"--epsilon": epsilon, "--clip": clip}
         | ({} if expected_batch is None else {"--expected-batch": expected_batch}),
     )
-    if not 0 < sample_rate <= 1:
-        faults.append(f"--sample-rate: expected more than 0 and at most 1, got {sample_rate:g}; correct it")
+    if not LEAST_RATE <= sample_rate <= 1:
+        faults.append(
+            f"--sample-rate: expected at least {LEAST_RATE:g} and at most 1, got {sample_rate:g}; correct it"
+        )
     faults += _delta_faults(patients, delta)
     if faults:
         raise BadInput("\n".join(faults))

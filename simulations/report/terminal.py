@@ -38,9 +38,10 @@ def privacy_lines(metrics: dict[str, Any]) -> Iterator[str]:
     """What the federated arm cost each hospital; nothing without differential privacy."""
     for site, told in metrics.get("privacy", {}).items():
         if told["mode"] == "local":
+            spent, exchanged = rounded_up(told["epsilon"]), rounded_up(told["epsilon_replace_one"])
             yield (
-                f"Privacy at {site}: epsilon {rounded_up(told['epsilon'])} at delta {told['delta']:g}, a patient there or "
-                f"not; {rounded_up(told['epsilon_replace_one'])} if one is exchanged; {told['charges']} rounds charged"
+                f"Privacy at {site}: epsilon {spent} at delta {told['delta']:g}, a patient there or not; "
+                f"{exchanged} if one is exchanged; {told['charges']} rounds charged"
             )
         elif told["mode"] == "test":
             yield f"Privacy at {site}: NOT PRIVATE, the noise came from a known seed"

@@ -35,7 +35,8 @@ def test_epsilon_fills_in_terms_that_look_at_no_patient(make_study: Callable[...
 
 
 def test_terms_that_the_study_states_stay(make_study: Callable[..., Study]) -> None:
-    stated = 'privacy={mode="local", epsilon=2.0, delta=1e-6, clip=0.3, sample_rate=0.5, steps_per_round=3, expected_batch=9.0}'
+    terms = "epsilon=2.0, delta=1e-6, clip=0.3, sample_rate=0.5, steps_per_round=3, expected_batch=9.0"
+    stated = f'privacy={{mode="local", {terms}}}'
     study = private(make_study(stated, 'modalities.expression.normalise="rank"'), 7.0)
     assert study.terms is not None
     assert (study.terms.epsilon, study.terms.delta, study.terms.clip) == (7.0, 1e-6, 0.3)

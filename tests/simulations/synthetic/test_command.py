@@ -67,4 +67,4 @@ def test_a_folder_with_other_files_is_refused(
 
 def test_every_kind_has_its_own_names() -> None:
     names = [(kind.name, kind.cohort) for kind in KINDS]
-    assert names == [("glioma", "synthetic"), ("bone", "bone"), ("breast", "breast")]
+    assert names == [("glioma", "synthetic"), ("bone", "bone"), ("breast", "breast"), ("features", "features")]
