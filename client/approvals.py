@@ -132,6 +132,24 @@ def revoke(site: Site, digest: str, person: str = "", reason: str = "") -> Appro
     return withdrawn
 
 
+def refuse_unless_approved(site: Site, study: Study, ledger: Ledger) -> None:
+    """Refused, NOT_APPROVED, unless an approval of the study stands for the site file as it is."""
+    found = standing(site, study.digest, ledger)
+    advice = f"read it and run `mmfed-client --site {site.id} approve STUDY`"
+    if found is None:
+        raise Refused(
+            "NOT_APPROVED",
+            f"expected an approval of study {study.name!r} ({study.digest}) at site {site.id}, got none that stands; "
+            f"{advice}",
+        )
+    if found.mappings != mappings(site, study):
+        raise Refused(
+            "NOT_APPROVED",
+            f"expected the columns and values that {found.person} approved for study {study.name!r}, got others: "
+            f"[columns] or [values] of the site file have changed since {found.approved}; {advice} again",
+        )
+
+
 def mappings(site: Site, study: Study) -> dict[str, Any]:
     """What of the site file decides which of its columns and values the study's tasks read."""
     if isinstance(study.task, DetectionTask):
@@ -166,21 +184,3 @@ def _approvals(entries: Sequence[Entry]) -> tuple[Approval, ...]:
         for entry in entries
         if entry.kind == "approval"
     )
-
-
-def refuse_unless_approved(site: Site, study: Study, ledger: Ledger) -> None:
-    """Refused, NOT_APPROVED, unless an approval of the study stands for the site file as it is."""
-    found = standing(site, study.digest, ledger)
-    advice = f"read it and run `mmfed-client --site {site.id} approve STUDY`"
-    if found is None:
-        raise Refused(
-            "NOT_APPROVED",
-            f"expected an approval of study {study.name!r} ({study.digest}) at site {site.id}, got none that stands; "
-            f"{advice}",
-        )
-    if found.mappings != mappings(site, study):
-        raise Refused(
-            "NOT_APPROVED",
-            f"expected the columns and values that {found.person} approved for study {study.name!r}, got others: "
-            f"[columns] or [values] of the site file have changed since {found.approved}; {advice} again",
-        )

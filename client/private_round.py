@@ -66,10 +66,14 @@ def take_part_privately(admitted: Admitted, order: Order, run: str) -> TrainRepl
         charge = budget.charge(
             terms, digest=study.digest, run=run, round_=order.round, task=task, fold=fold, cohort=cohort.seq
         )
-        session = open_session(admitted)
-        assert isinstance(session, Session)
-        arrays = _train(session, order, folder)
-        _release(budget, folder, order.round, charge, arrays)
+        try:
+            session = open_session(admitted)
+            assert isinstance(session, Session)
+            arrays = _train(session, order, folder)
+            _release(budget, folder, order.round, charge, arrays)
+        except Exception as exc:  # whatever it was, the charge stands, and the ledger says that nothing left
+            budget.abort(charge.seq, getattr(exc, "code", "CLIENT_FAILED"))
+            raise
     head = budget.export(digest=study.digest, run=run, round_=order.round, seen=seen)
     return TrainReply(
         site=site.id,

@@ -5,7 +5,7 @@ from pathlib import Path
 import structlog
 
 from client.site_ledger import ledger_folder, open_ledger
-from shared.errors import MmfedError, Refused
+from shared.errors import Refused
 from shared.privacy.report import broken_report, site_report, write_reports
 from shared.site import Site
 
@@ -32,5 +32,5 @@ def keep_report_current(site: Site) -> None:
     """The same after a round, which a report that cannot be written does not undo."""
     try:
         write_site_report(site)
-    except (MmfedError, OSError) as exc:
-        log.warning("privacy report not written", site=site.id, reason=type(exc).__name__)
+    except Exception:  # the boundary: the round is charged and its answer stored
+        log.exception("privacy report not written", site=site.id)

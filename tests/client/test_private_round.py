@@ -86,6 +86,7 @@ def test_the_charge_stands_before_any_patient_is_read(file: Path, monkeypatch: p
         patch.setattr(client.private_round, "open_session", reading)
         assert code(ask(file, STUDY, train_order(STUDY))) == "CLIENT_FAILED"
     assert seen == [[("1", 1, 1)]]
+    assert open_ledger(read_site(file)).entries("aborted")[0].body["code"] == "CLIENT_FAILED"
     assert trained(file, STUDY).charges == 2
     assert charges(file) == [("1", 1, 1), ("1", 1, 2)]
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from client.prepare.preparation import prepare
-from client.prepare.settings import PrepareSettings
+from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.normalise import normal_scores
 from shared.cohort.store import FeatureStore
 from shared.cohort.tables import read_clinical
@@ -76,10 +76,10 @@ def test_hospitals_import_the_features_without_a_word_of_complaint(cohort: Path,
         site = read_site(hospital.site_file)
         assert site.features is not None
         assert site.features.encoder == ENCODER
-        report = prepare(site, PrepareSettings.of(study))
+        settings = PrepareSettings.of(study)
+        report = prepare(site, settings)
         assert {row.state for row in report.rows} <= {"used"}, report.rows[:3]
-        (store,) = (site.state / "store").iterdir()
-        assert len(FeatureStore.open(store).patients) == 12
+        assert len(FeatureStore.open(store_folder(site, settings)).patients) == 12
 
 
 def test_an_encoder_file_with_faults_is_refused(cohort: Path, tmp_path: Path) -> None:
