@@ -55,12 +55,10 @@ def train(message: Message, context: Context) -> Message:
     """Score the model received, train it for one round, send it back; with privacy on, charge first, score nothing."""
     order, admitted = _admit(message, context)
     if admitted.study.privacy.on:
-        from client.private_round import take_part_privately  # imports the accountant and Opacus
-        from client.site_report import keep_report_current
+        from client.private_round import take_part_privately  # imports Opacus
 
         answer = take_part_privately(admitted, order, _run(context))
-        if admitted.own is None:
-            keep_report_current(admitted.site)
+        _report(admitted)
         return Message(answer.content(), reply_to=message)
     session, started = open_session(admitted), time.perf_counter()
     if isinstance(session, DetectionSession):
@@ -80,6 +78,8 @@ def evaluate(message: Message, context: Context) -> Message:
     else:
         reply = evaluate_model(session, order, admitted.own)
     head = disclose_evaluation(admitted, order, _run(context), sent=bool(reply.evaluation))
+    if admitted.study.privacy.on:
+        _report(admitted)
     return Message(replace(reply, head=head).content(), reply_to=message)
 
 
@@ -90,6 +90,14 @@ def take_model(message: Message, context: Context) -> Message:
     folder = receive_model(admitted.site, admitted.study, order.files)
     log.info("model received", site=admitted.site.id, model=folder.name)
     return Message(OfferReply(admitted.site.id).content(), reply_to=message)
+
+
+def _report(admitted: Admitted) -> None:
+    """Keep the site's privacy report current; of a simulated site nobody reads one."""
+    if admitted.own is None:
+        from client.site_report import keep_report_current  # imports the accountant
+
+        keep_report_current(admitted.site)
 
 
 def _own(context: Context) -> Path | None:
