@@ -22,25 +22,23 @@ __all__ = ["run_facts", "write_run_report"]
 KEY = "report.key"
 
 
-def write_run_report(folder: Path, out: Path | None = None, *, heads: Path | None = None) -> list[Path]:
+def write_run_report(folder: Path, out: Path | None = None) -> list[Path]:
     """Write privacy-report.json, .html and .pdf of the run in `folder` into `out` (default: the same); their paths.
 
-    Parameters
-    ----------
-    heads
-        The file of ledger heads; default: the one beside the run folders, where the key that signs reports lies too.
+    The ledger heads of a deployment, and the key that signs its reports, lie beside the run folders. A simulated run
+    has its own heads in its folder, and its report is not signed.
 
     Raises
     ------
     BadInput
         The folder holds no run.
     """
-    file = heads or folder.parent / HEADS
+    simulated = (folder / HEADS).is_file()
+    facts = run_facts(folder, Heads((folder if simulated else folder.parent) / HEADS))
     target = out or folder
     target.mkdir(parents=True, exist_ok=True)
-    return write_reports(
-        consortium_report(run_facts(folder, Heads(file)), signer=KeyFile.make(file.parent / KEY)), target
-    )
+    signer = None if simulated else KeyFile.make(folder.parent / KEY)
+    return write_reports(consortium_report(facts, signer=signer), target)
 
 
 def run_facts(folder: Path, heads: Heads) -> RunFacts:

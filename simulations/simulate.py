@@ -14,6 +14,7 @@ import structlog
 
 from client.prepare.report import PrepareReport
 from server.checkpoint import write_atomically
+from server.heads import FILE as HEADS
 from server.privacy_report import write_run_report
 from server.results import save_model, write_manifest, write_study
 from shared.digests import canonical_json
@@ -163,7 +164,8 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     write_report(metrics, study_toml(study), folder, record.pictures.get("federated"))
     write_manifest(folder)
     if study.privacy.on and "federated" in record.arms:
-        write_run_report(folder, heads=record.ledger_heads)
+        write_atomically(folder / HEADS, record.ledger_heads.read_bytes() if record.ledger_heads else b"{}")
+        write_run_report(folder)
     return folder, metrics
 
 

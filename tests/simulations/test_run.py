@@ -18,7 +18,9 @@ from shared.study_toml import study_toml
 
 SCRIPT = Path(simulations.__file__).with_name("run.py")
 Command = Callable[..., tuple[int, str, str]]
-NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, got 'nowhere'; check the path"
+NOWHERE = (
+    "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, got 'nowhere'; check the path"
+)
 
 
 @pytest.fixture
