@@ -147,9 +147,7 @@ def make_plan(
         | ({} if expected_batch is None else {"--expected-batch": expected_batch}),
     )
     if not LEAST_RATE <= sample_rate <= 1:
-        faults.append(
-            f"--sample-rate: expected at least {LEAST_RATE:g} and at most 1, got {sample_rate:g}; correct it"
-        )
+        faults.append(f"--sample-rate: expected at least {LEAST_RATE:g} and at most 1, got {sample_rate:g}; correct it")
     faults += _delta_faults(patients, delta)
     if faults:
         raise BadInput("\n".join(faults))
