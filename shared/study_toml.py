@@ -15,6 +15,7 @@ def study_toml(study: Study) -> str:
     content["model"] |= options
     if content["governance"] is None:
         del content["governance"]
+    content["privacy"] = {name: term for name, term in content["privacy"].items() if term is not None}
     content["modalities"] = {name: part for name, part in content["modalities"].items() if part is not None}
     return "\n".join(_table(content, ())) + "\n"
 

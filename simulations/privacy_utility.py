@@ -66,7 +66,7 @@ def main(
     if patients_per_site != PATIENTS_PER_SITE and not generated:
         raise BadInput("--patients-per-site: expected --features-only beside it, got another cohort; leave it out")
     console = Console()
-    configure_logs(level=40)
+    configure_logs(level=30)
     log = structlog.get_logger()
     options = Options(
         plain=plain,
@@ -87,7 +87,7 @@ def main(
         if tune:
             folder, content = tune_settings(options, progress)
         else:
-            folder, content = utility_curve(options, progress, lambda line: log.error(line))
+            folder, content = utility_curve(options, progress, lambda line: log.warning(line))
     if tune:
         console.print(f"Settings: {folder / 'tuning.md'}", soft_wrap=True)
         return

@@ -133,7 +133,7 @@ def _training_patients(fold: Fold) -> dict[str, int]:
 
 def _notes(options: Options, private: Study, synthetic: bool) -> Sequence[str]:
     notes = [
-        f"Repeats ({options.repeats}) change initial weights and split together. Intervals are 95 % of a bootstrap "
+        f"Seeds ({options.repeats}) change initial weights and split together. Intervals are 95 % of a bootstrap "
         "over the test patients, the same draws for every arm; differences are paired by patient.",
         "Values are means over the hospitals' own test patients, weighted by their number; calibration is over all of "
         "them together, each scored by the model that its hospital would use.",
@@ -150,6 +150,6 @@ def _terms(study: Study) -> str:
     terms, training = study.terms, study.training
     assert terms is not None
     return (
-        f"{terms.rounds} rounds of {terms.steps_per_round} steps, sample rate {terms.sample_rate:g}, denominator "
+        f"{terms.rounds} rounds x {terms.steps_per_round} steps, sample rate {terms.sample_rate:g}, denominator "
         f"{terms.expected_batch:g}, clip {terms.clip:g}, {training.optimizer} with rate {training.learning_rate:g}"
     )

@@ -21,7 +21,7 @@ def draw_curve(content: dict[str, Any], folder: Path) -> None:
     private = [row for row in reversed(content["rows"]) if row["privacy"]]
     metric = content["metric"]
     with quiet():
-        figure, axes = canvas(620, 380, left=52, top=52, bottom=52, right=16)
+        figure, axes = canvas(620, 400, left=52, top=52, bottom=70, right=16)
         for arm in ("local", "pooled"):
             _draw_level(axes, rows[arm], metric, len(private))
         axes.axhline(CHANCE, color=INK, linewidth=0.9, linestyle=(0, (1, 3)), zorder=0)
@@ -30,10 +30,10 @@ def draw_curve(content: dict[str, Any], folder: Path) -> None:
         axes.set_xticks(range(len(private) + 1), [*(row["arm"] for row in private), "no privacy"])
         axes.set_xlim(-0.45, len(private) + 0.45)
         axes.set_ylabel(metric_name(metric))
-        patients = private[0]["privacy"]["patients"] if private else 0
+        terms = private[0]["privacy"]
         axes.set_xlabel(
-            f"epsilon of one study, delta {private[0]['privacy']['delta']:g}; about {patients} training patients a "
-            f"hospital; mean of {content['repeats']} repeats, 95 % intervals"
+            f"epsilon of one study at delta {terms['delta']:g}, {terms['patients']} training patients a hospital\n"
+            f"mean over seeds ({content['repeats']}) with 95 % interval"
         )
         axes.grid(axis="y", color=RULE, linewidth=0.8)
         legend_above(axes, 3)

@@ -33,7 +33,7 @@ def curve_markdown(content: dict[str, Any]) -> str:
         f"# What privacy costs: `{content['studies']['private']['name']}` against "
         f"`{content['studies']['plain']['name']}`",
         "",
-        f"Cohort `{content['cohort']['name']}`, {content['repeats']} repeats from seed {content['seed']}; mean over "
+        f"Cohort `{content['cohort']['name']}`, seeds: {content['repeats']}, from {content['seed']}; mean over "
         "the hospitals' own test patients. Differences are to federated training without privacy.",
         "",
         "| " + " | ".join(header) + " |",

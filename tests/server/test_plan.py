@@ -22,7 +22,13 @@ def told(*arguments: str) -> str:
 def test_small_hospitals_at_a_small_epsilon_are_told_that_they_will_learn_nothing() -> None:
     text = told("--patients", "40", "--sites", "8", "--epsilon", "1")
     assert "Verdict: this will learn nothing." in text
-    assert re.search(r"plausible with a model of at most \d+ parameters, or with [\d.]+ times the patients", text)
+    assert re.search(r"plausible with [\d.]+ times the patients a hospital, or \d+ times the hospitals", text)
+
+
+def test_a_model_that_is_too_large_is_told_so() -> None:
+    text = told("--patients", "200", "--sites", "8", "--epsilon", "1", "--parameters", "1000000")
+    assert "Verdict: doubtful" in text
+    assert "The model is too large: 1,000,000 parameters are carried away by their noise" in text
 
 
 def test_large_hospitals_at_a_large_epsilon_are_told_that_they_can_learn() -> None:
@@ -41,7 +47,7 @@ def test_everything_that_decides_stands_in_the_text() -> None:
     ):  # fmt: skip
         assert name in lines
     assert "30 rounds x 10 = 300" in lines["steps"]
-    assert text.rstrip().endswith("steps_per_round = 10\nexpected_batch = 12.0")
+    assert text.rstrip().endswith("steps_per_round = 10\nexpected_batch = 8.4")
 
 
 def test_a_bad_number_is_bad_input() -> None:

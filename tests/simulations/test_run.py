@@ -106,7 +106,7 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
     [
         (["--cohort", "nowhere"], NOWHERE),
         (["--arms", "federated,central"], "--arms: expected some of federated, pooled, local, got central; correct it"),
-        (["--study", "no_such"], "--study: expected a TOML file or one of bone, default, glioma_grade, glioma_idh, "),
+        (["--study", "no_such"], "--study: expected a TOML file or one of bone, default, features_linear, "),
         (["--set", "training.rounds"], "--set: expected key=value, got 'training.rounds'; write e.g. --set "),
         (["--folds", "-1"], "--folds: expected at least 1, got -1; correct it"),
         (["--seed", "-2"], "--seed: expected 0 or more, or -1 for the study's, got -2; correct it"),

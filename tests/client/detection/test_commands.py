@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from client.approvals import approve
 from client.cli import app
+from client.site_ledger import open_budget
 from client.terms import describe
 from shared.site import Site
 from tests.picture_files import detection_study, write_pictures
@@ -52,7 +53,7 @@ def test_prepare_has_nothing_to_do(site: Site, study_file: Path):
 
 @pytest.mark.slow
 def test_the_terms_name_pictures_and_boxes(site: Site):
-    terms = describe(STUDY, site)
+    terms = describe(STUDY, site, open_budget(site))
     assert "to find lesions: at most 2 clinical images a patient, and the boxes of imaging.csv" in terms
     assert "2,519,683 of them" in terms  # 2,508,643 parameters, the rest running statistics
     assert "clinical.tsv" not in terms

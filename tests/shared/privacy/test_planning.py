@@ -14,7 +14,7 @@ from shared.study import Privacy
 from tests.federation import tiny_study
 
 BASE: dict[str, Any] = {
-    "patients": 120, "sites": 8, "epsilon": 4.0, "delta": 1e-5, "rounds": 30, "sample_rate": 1.0,
+    "patients": 120, "sites": 8, "epsilon": 4.0, "test_fraction": 0.0, "delta": 1e-5, "rounds": 30, "sample_rate": 1.0,
     "expected_batch": None, "clip": 1.0, "parameters": 20_000,
 }  # fmt: skip
 
@@ -38,12 +38,20 @@ def test_a_sampled_study_passes_once_over_its_patients_a_round() -> None:
     assert found.site_noise == pytest.approx(0.21, abs=0.005)  # C, as the specification has it
 
 
-def test_strength_is_the_longest_signal_over_the_noise_that_is_left() -> None:
+def test_strength_is_the_longest_signal_over_the_noise_in_its_direction() -> None:
     found = plan(patients=50, sites=4, parameters=2500)
     signal = 30 * 1.0  # steps x C, every gradient as long as it may be
-    noise = math.sqrt(30) * found.sigma / 50 / math.sqrt(4) * math.sqrt(2500)
+    noise = math.sqrt(30) * found.sigma / 50 / math.sqrt(4)
     assert found.strength == pytest.approx(signal / noise)
-    assert plan(expected_batch=7.0).strength == plan(clip=0.1).strength == plan().strength
+    assert found.update_ratio == pytest.approx(signal / (noise * 50))  # the noise in 2,500 directions together
+    assert plan(expected_batch=7.0).strength == plan(clip=0.1).strength == plan(parameters=5).strength
+
+
+def test_patients_that_are_held_out_train_nothing() -> None:
+    assert plan(test_fraction=0.3).patients == 84
+    assert plan(test_fraction=0.3).expected_batch == 84.0
+    assert plan(test_fraction=0.3, patients=10).patients == 7
+    assert plan(test_fraction=0.99, patients=3).patients == 1
 
 
 def test_without_sampling_the_number_of_rounds_changes_nothing() -> None:
@@ -61,20 +69,23 @@ def test_costs_are_those_of_the_accountant() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict"),
     [
-        ({"patients": 40, "epsilon": 1.0}, "nothing"),
-        ({"patients": 40, "epsilon": 8.0}, "doubtful"),
-        ({"patients": 200, "epsilon": 8.0}, "plausible"),
-        ({"patients": 200, "epsilon": 8.0, "parameters": 2_000_000}, "doubtful"),
+        ({"patients": 40, "epsilon": 1.0, "test_fraction": 0.3}, "nothing"),
+        ({"patients": 40, "epsilon": 2.0, "test_fraction": 0.3}, "doubtful"),
+        ({"patients": 200, "epsilon": 8.0, "test_fraction": 0.3}, "plausible"),
+        ({"patients": 200, "epsilon": 8.0, "parameters": 20_000_000}, "doubtful"),
     ],
 )
 def test_the_verdict_is_plain(changes: dict[str, Any], verdict: str) -> None:
     assert plan(**changes).verdict == verdict
 
 
-def test_the_largest_plausible_model_is_plausible_and_a_larger_one_is_not() -> None:
-    most = plan(patients=60).most_parameters
-    assert plan(patients=60, parameters=most).verdict == "plausible"
-    assert plan(patients=60, parameters=most + max(1, most // 1000)).verdict == "doubtful"
+def test_what_would_do_is_told() -> None:
+    most = plan().most_parameters
+    assert plan(parameters=most).verdict == "plausible"
+    assert plan(parameters=most + most // 1000).verdict == "doubtful"
+    little = plan(epsilon=0.5)
+    assert plan(epsilon=little.least_epsilon * 1.01).verdict == "plausible"
+    assert plan(epsilon=little.least_epsilon * 0.99).verdict == "doubtful"
 
 
 def test_the_section_is_one_that_a_study_takes_with_the_same_noise() -> None:
@@ -99,6 +110,7 @@ def test_the_section_is_one_that_a_study_takes_with_the_same_noise() -> None:
         ({"expected_batch": -1.0}, "--expected-batch: expected a number above 0, got -1; correct it"),
         ({"sample_rate": 1.5}, "--sample-rate: expected at least 0.0001 and at most 1, got 1.5; correct it"),
         ({"sample_rate": 1e-9}, "--sample-rate: expected at least 0.0001 and at most 1, got 1e-09; correct it"),
+        ({"test_fraction": 1.0}, "--test-fraction: expected at least 0 and less than 1, got 1; correct it"),
         ({"delta": 0.0}, "--delta: expected 1e-12 or more and less than 1, got 0; write e.g. 1e-5"),
         ({"delta": 1e-3}, "--delta: expected at most 1/(10 x 199) = 0.0005, since the promise may fail with that"),
         ({"patients": 5000}, "--patients: expected fewer than 5000, got 5000; larger hospitals publish no upper"),

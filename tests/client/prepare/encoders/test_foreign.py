@@ -25,7 +25,7 @@ def site_with(path: Path, **entry: object) -> Site:
         {
             "schema": 1,
             "site": {"id": "A"},
-            "compute": {"device": "cpu", "engine": "torch", "workers": 1},
+            "compute": {"device": "cpu", "engine": "torch", "workers": 1, "precision": "fp32"},
             "encoders": {"uni": {"path": str(path), **entry}},
         }
     )
