@@ -11,7 +11,7 @@ from flwr.clientapp.typing import ClientAppCallable
 
 from client.detection import work as detection
 from client.detection.session import DetectionSession
-from client.disclosed import disclose_evaluation, disclose_greeting
+from client.disclosed import disclose_evaluation, disclose_greeting, refuse_early_evaluation
 from client.local_state import drop_local, own_folder
 from client.received_models import receive_model
 from client.session import Admitted, admitted_study, open_session
@@ -72,6 +72,7 @@ def train(message: Message, context: Context) -> Message:
 def evaluate(message: Message, context: Context) -> Message:
     """Score the final model."""
     order, admitted = _admit(message, context)
+    refuse_early_evaluation(admitted, _run(context))
     session = open_session(admitted)
     if isinstance(session, DetectionSession):
         reply = detection.evaluate_model(session, order, admitted.own)

@@ -6,10 +6,18 @@ from client.prepare.settings import PrepareSettings, store_folder
 from client.session import Admitted, Session
 from client.site_ledger import open_budget
 from shared.digests import sha256_file, sha256_json
+from shared.errors import Refused
 from shared.messages import Order, bucket
 from shared.privacy.budget import Budget
 
-__all__ = ["EVALUATION", "PLAIN_UPDATES", "SIZES", "disclose_evaluation", "disclose_greeting"]
+__all__ = [
+    "EVALUATION",
+    "PLAIN_UPDATES",
+    "SIZES",
+    "disclose_evaluation",
+    "disclose_greeting",
+    "refuse_early_evaluation",
+]
 
 SIZES = "size buckets of the training patients of each modality"
 PLAIN_UPDATES = "plain model updates, patient counts, losses and test statistics of every round"
@@ -31,6 +39,34 @@ def disclose_greeting(admitted: Admitted, session: Session | DetectionSession, o
     budget.check_echo(order.echo_head)
     _aux(budget, admitted, run, SIZES)
     return budget.export(digest=study.digest, run=run, round_=0, seen={}).text()
+
+
+def refuse_early_evaluation(admitted: Admitted, run: str) -> None:
+    """With privacy on, test statistics leave once a run, after its last round was charged and released.
+
+    Whoever could ask again and again, with models of an own choice, could learn single patients from exact sums.
+
+    Raises
+    ------
+    Refused
+        ROUND_INVALID, before any patient is read.
+    """
+    study = admitted.study
+    if not study.privacy.on:
+        return
+    budget = open_budget(admitted.site, study, admitted.own)
+    charge = budget.charged(study.digest, run, study.training.rounds)
+    told = any(
+        entry.body["what"] == EVALUATION and (entry.body["digest"], entry.body["run"]) == (study.digest, run)
+        for entry in budget.ledger.entries("aux")
+    )
+    if told or charge is None or budget.released(charge.seq) is None:
+        budget.refuse("ROUND_INVALID", digest=study.digest, run=run, round=study.training.rounds + 1)
+        raise Refused(
+            "ROUND_INVALID",
+            f"expected one evaluation after round {study.training.rounds} of the run, got another or an earlier one; "
+            "ask the coordinator what it is doing",
+        )
 
 
 def disclose_evaluation(admitted: Admitted, order: Order, run: str, *, sent: bool) -> str:

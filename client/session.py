@@ -56,7 +56,9 @@ class Session:
                 f"expected at least {least} training patients, got {len(train)}; this site cannot take part",
             )
         self.held = tuple(name for name in study.modalities.names if train.count(name) >= least)
-        self.unlearnt = np.flatnonzero((train.further_y >= 0).sum(axis=0) < least)  # places of further heads
+        few = (train.further_y >= 0).sum(axis=0) < least
+        # with privacy on one patient's label must not decide whether all others' are learnt: noise protects them
+        self.unlearnt = np.flatnonzero(few & (not study.privacy.on))  # places of further heads
         self.counts: Mapping[str, int] = {**{name: train.count(name) for name in self.held}, "fusion": len(train)}
         self._ready: tuple[bytes, Patients, Patients] | None = None
 

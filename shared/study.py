@@ -286,11 +286,11 @@ class Privacy(Document):
     mode: Literal["off", "local", "distributed"] = "off"
     epsilon: Annotated[float | None, Field(gt=0), Added] = None
     delta: Annotated[float | None, Field(gt=0, lt=1), Added] = None
-    clip: Annotated[float, Field(gt=0), Added] = 1.0
-    sigma: Annotated[float | None, Field(gt=0), Added] = None
+    clip: Annotated[float, Field(ge=1e-6, le=1e6), Added] = 1.0
+    sigma: Annotated[float | None, Field(ge=0.1), Added] = None
     sample_rate: Annotated[float | None, Field(gt=0, le=1), Added] = None
     steps_per_round: Annotated[int | None, Field(ge=1), Added] = None
-    expected_batch: Annotated[float | None, Field(gt=0), Added] = None
+    expected_batch: Annotated[float | None, Field(ge=1), Added] = None
     backend: Annotated[Literal["auto", "vmap", "loop", "hooks"], Added] = "auto"
     noise_source: Annotated[Literal["chacha20", "os-seeded", "test-seeded"], Added] = "chacha20"
 

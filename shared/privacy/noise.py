@@ -92,7 +92,12 @@ class OsSeeded:
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def standard_normal(self, count: int, device: torch.device) -> Tensor:
-        """`count` fresh values, float32, on `device`: (count,)."""
+        """`count` fresh values, float32, on `device`: (count,). On a CPU they are ChaCha20's.
+
+        torch's generator there takes no more than 32 bits of a seed, which a coordinator could try one by one.
+        """
+        if device.type == "cpu":
+            return ChaCha20().standard_normal(count, device)
         if device not in self._generators:
             generator = torch.Generator(device)
             generator.seed()

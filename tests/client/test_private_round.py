@@ -9,9 +9,11 @@ import pytest
 import client.private_round
 from client.approvals import approve
 from client.site_ledger import ledger_folder, open_budget, open_ledger
+from shared.messages import Order
 from shared.privacy.accounting import epsilon
 from shared.privacy.head import Head
 from shared.site import read_site
+from shared.weights import new_model, take_arrays
 from tests.federation import prepared_site, wire_bytes, write_site
 from tests.private_studies import ask, code, greet, private_study, train_order, trained
 
@@ -205,3 +207,14 @@ def test_heads_of_other_sites_are_kept_under_our_signature(file: Path) -> None:
     trained(file, STUDY, heads='{"00112233aabbccdd": [7, "' + "e" * 64 + '"]}')
     assert open_ledger(read_site(file)).entries("head")[-1].body["seen"] == {"00112233aabbccdd": [7, "e" * 64]}
     assert code(ask(file, STUDY, train_order(STUDY, 2, heads="[1]"))) == "MESSAGE_INVALID"
+
+
+def test_test_statistics_leave_once_and_only_after_the_last_round(file: Path) -> None:
+    greet(file, STUDY)
+    final = Order(STUDY.digest, take_arrays(new_model(STUDY)))
+    assert code(ask(file, STUDY, final, "evaluate")) == "ROUND_INVALID"
+    for round_ in (1, 2, 3):
+        trained(file, STUDY, round_)
+    assert not ask(file, STUDY, final, "evaluate").has_error()
+    assert code(ask(file, STUDY, final, "evaluate")) == "ROUND_INVALID"
+    assert code(ask(file, STUDY, final, "evaluate", run=2)) == "ROUND_INVALID"
