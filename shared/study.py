@@ -287,7 +287,7 @@ class Privacy(Document):
     epsilon: Annotated[float | None, Field(gt=0), Added] = None
     delta: Annotated[float | None, Field(gt=0, lt=1), Added] = None
     clip: Annotated[float, Field(ge=1e-6, le=1e6), Added] = 1.0
-    sigma: Annotated[float | None, Field(ge=0.1), Added] = None
+    sigma: Annotated[float | None, Field(gt=0), Added] = None
     sample_rate: Annotated[float | None, Field(gt=0, le=1), Added] = None
     steps_per_round: Annotated[int | None, Field(ge=1), Added] = None
     expected_batch: Annotated[float | None, Field(ge=1), Added] = None
