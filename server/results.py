@@ -25,7 +25,6 @@ from shared.study_toml import study_toml
 from shared.weights import Arrays, is_running
 
 __all__ = [
-    "UNFINISHED",
     "end_run",
     "open_run",
     "public_metrics",

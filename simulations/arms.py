@@ -25,7 +25,7 @@ from client.prepare.settings import PrepareSettings, store_folder
 from client.site_ledger import SIMULATION, open_budget
 from client.training import train_round
 from server.heads import FILE as HEADS
-from server.results import UNFINISHED, read_rounds
+from server.results import read_rounds
 from server.rounds import learning_rate
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
@@ -81,7 +81,7 @@ def federate(study: Study, members: Sequence[Hospital], folder: Path) -> tuple[P
 
     Every site keeps a ledger of this training alone, in `folder`: a simulation is charged to nobody's budget.
     """
-    if not any(folder.glob(f"*/{UNFINISHED}")):  # nothing to go on with: ledgers of a finished run are not this one's
+    if not any(folder.glob("*/checkpoints/*")):  # no round to go on from: ledgers that are there are of another run
         shutil.rmtree(folder / "sites", ignore_errors=True)
         (folder / HEADS).unlink(missing_ok=True)
     own = {h.id: folder / "sites" / h.id for h in members}

@@ -58,7 +58,7 @@ def test_a_private_run_says_what_it_cost_and_can_be_repeated(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
     study = private(make_study(), 6.0)
-    for _ in range(2):  # into the same folder: another run, with ledgers of its own
+    for _ in range(2):  # into the same folder: the rounds are there, and so are their charges
         folder, metrics = run(study, tiny_cohort, tmp_path)
         assert {(one["mode"], one["charges"]) for one in metrics["privacy"].values()} == {("local", 3)}
         assert all(5.9 < one["epsilon"] <= 6.0 for one in metrics["privacy"].values())
