@@ -11,13 +11,14 @@ from flwr.clientapp.typing import ClientAppCallable
 
 from client.detection import work as detection
 from client.detection.session import DetectionSession
-from client.disclosed import disclose_evaluation, disclose_greeting, refuse_early_evaluation
+from client.disclosed import disclose_evaluation, disclose_greeting, disclose_plain, refuse_early_evaluation
 from client.local_state import drop_local, own_folder
 from client.received_models import receive_model
 from client.session import Admitted, admitted_study, open_session
 from client.work import evaluate_model, greet, train_model
 from shared.errors import Refused
 from shared.messages import Malformed, OfferReply, Order, OtherSchema
+from shared.study_lint import privacy_faults
 
 __all__ = ["app"]
 
@@ -43,6 +44,9 @@ app = ClientApp(mods=[scrub_errors])
 def handshake(message: Message, context: Context) -> Message:
     """Say what this site holds, before its first round of a run; what an older run left of its rounds is dropped."""
     order, admitted = _admit(message, context)
+    faults = privacy_faults(admitted.study, simulated=admitted.own is not None)
+    if faults:
+        raise Refused("PRIVACY_REFUSED", "; ".join(faults))
     session = open_session(admitted)
     drop_local(admitted.own or own_folder(session.site, order.digest))
     greeting = detection.greet(session) if isinstance(session, DetectionSession) else greet(session)
@@ -60,6 +64,7 @@ def train(message: Message, context: Context) -> Message:
         answer = take_part_privately(admitted, order, _run(context))
         _report(admitted)
         return Message(answer.content(), reply_to=message)
+    disclose_plain(admitted, _run(context))
     session, started = open_session(admitted), time.perf_counter()
     if isinstance(session, DetectionSession):
         reply = detection.train_model(session, order, admitted.own)
@@ -73,15 +78,16 @@ def evaluate(message: Message, context: Context) -> Message:
     """Score the final model."""
     order, admitted = _admit(message, context)
     refuse_early_evaluation(admitted, _run(context))
+    disclose_plain(admitted, _run(context))
     session = open_session(admitted)
     if isinstance(session, DetectionSession):
         reply = detection.evaluate_model(session, order, admitted.own)
     else:
         reply = evaluate_model(session, order, admitted.own)
-    head = disclose_evaluation(admitted, order, _run(context), sent=bool(reply.evaluation))
+    reply = disclose_evaluation(admitted, reply, order, _run(context))
     if admitted.study.privacy.on:
         _report(admitted)
-    return Message(replace(reply, head=head).content(), reply_to=message)
+    return Message(reply.content(), reply_to=message)
 
 
 @app.query("model")

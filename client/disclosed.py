@@ -1,5 +1,8 @@
 """What leaves a site beside private model updates, written into its ledger before it leaves."""
 
+from dataclasses import replace
+from functools import lru_cache
+
 from client.approvals import standing
 from client.detection.session import DetectionSession
 from client.prepare.settings import PrepareSettings, store_folder
@@ -7,7 +10,7 @@ from client.session import Admitted, Session
 from client.site_ledger import open_budget
 from shared.digests import sha256_file, sha256_json
 from shared.errors import Refused
-from shared.messages import Order, bucket
+from shared.messages import EvaluateReply, Order, bucket
 from shared.privacy.budget import Budget
 
 __all__ = [
@@ -16,6 +19,8 @@ __all__ = [
     "SIZES",
     "disclose_evaluation",
     "disclose_greeting",
+    "disclose_plain",
+    "record_cohort",
     "refuse_early_evaluation",
 ]
 
@@ -32,13 +37,30 @@ def disclose_greeting(admitted: Admitted, session: Session | DetectionSession, o
     study = admitted.study
     budget = open_budget(admitted.site, study, admitted.own)
     if isinstance(session, Session):
-        _record_cohort(budget, session)
+        record_cohort(budget, session)
     if not study.privacy.on:
-        _aux(budget, admitted, run, PLAIN_UPDATES)
+        disclose_plain(admitted, run)
         return ""
     budget.check_echo(order.echo_head)
     _aux(budget, admitted, run, SIZES)
     return budget.export(digest=study.digest, run=run, round_=0, seen={}).text()
+
+
+@lru_cache(maxsize=64)
+def disclose_plain(admitted: Admitted, run: str) -> None:
+    """Record, once a run, that what leaves it has no noise; nothing for a study with privacy on."""
+    if admitted.study.privacy.on:
+        return
+    budget = open_budget(admitted.site, admitted.study, admitted.own)
+    if not _told(budget, admitted, run, PLAIN_UPDATES):
+        _aux(budget, admitted, run, PLAIN_UPDATES)
+
+
+def _told(budget: Budget, admitted: Admitted, run: str, what: str) -> bool:
+    """Whether the ledger has an `aux` entry of this run that says `what`."""
+    wanted = (admitted.study.digest, run, what)
+    bodies = (entry.body for entry in budget.ledger.entries("aux"))
+    return any((body["digest"], body["run"], body["what"]) == wanted for body in bodies)
 
 
 def refuse_early_evaluation(admitted: Admitted, run: str) -> None:
@@ -56,11 +78,8 @@ def refuse_early_evaluation(admitted: Admitted, run: str) -> None:
         return
     budget = open_budget(admitted.site, study, admitted.own)
     charge = budget.charged(study.digest, run, study.training.rounds)
-    told = any(
-        entry.body["what"] == EVALUATION and (entry.body["digest"], entry.body["run"]) == (study.digest, run)
-        for entry in budget.ledger.entries("aux")
-    )
-    if told or charge is None or budget.released(charge.seq) is None:
+    released = charge is not None and budget.released(charge.seq) is not None
+    if not released or _told(budget, admitted, run, EVALUATION):
         budget.refuse("ROUND_INVALID", digest=study.digest, run=run, round=study.training.rounds + 1)
         raise Refused(
             "ROUND_INVALID",
@@ -69,16 +88,20 @@ def refuse_early_evaluation(admitted: Admitted, run: str) -> None:
         )
 
 
-def disclose_evaluation(admitted: Admitted, order: Order, run: str, *, sent: bool) -> str:
-    """Record the closing test statistics, if any are `sent`; the signed head to go with them, "" without privacy."""
+def disclose_evaluation(admitted: Admitted, reply: EvaluateReply, order: Order, run: str) -> EvaluateReply:
+    """Record the closing test statistics, if there are any; the reply with its signed head and the run's charges.
+
+    Without privacy the reply stays as it is.
+    """
     study = admitted.study
     if not study.privacy.on:
-        return ""
+        return reply
     budget = open_budget(admitted.site, study, admitted.own)
     budget.check_echo(order.echo_head)
-    if sent:
+    if reply.evaluation:
         _aux(budget, admitted, run, EVALUATION)
-    return budget.export(digest=study.digest, run=run, round_=study.training.rounds + 1, seen={}).text()
+    head = budget.export(digest=study.digest, run=run, round_=study.training.rounds + 1, seen={})
+    return replace(reply, head=head.text(), charges=budget.charges(study.digest, run))
 
 
 def _aux(budget: Budget, admitted: Admitted, run: str, what: str) -> None:
@@ -94,7 +117,7 @@ def _aux(budget: Budget, admitted: Admitted, run: str, what: str) -> None:
     )
 
 
-def _record_cohort(budget: Budget, session: Session) -> None:
+def record_cohort(budget: Budget, session: Session) -> None:
     """One entry whenever the patients, or the features made of them, are others than before."""
     folder = store_folder(session.site, PrepareSettings.of(session.study))
     now = {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from client.disclosed import record_cohort
 from client.local_layers import keep_own, take_up_own
 from client.local_state import own_folder, read_round, write_local
 from client.prepare.settings import PrepareSettings, store_folder
@@ -34,6 +35,7 @@ from shared.weights import Arrays, load_arrays, take_arrays, trainable
 __all__ = ["take_part_privately"]
 
 log = structlog.get_logger()
+MOST_HEADS = 200_000  # characters, about 2,000 sites
 STORED = "released"  # name of what was sent, in the folder of the site's own arrays
 
 
@@ -69,6 +71,7 @@ def take_part_privately(admitted: Admitted, order: Order, run: str) -> TrainRepl
         try:
             session = open_session(admitted)
             assert isinstance(session, Session)
+            record_cohort(budget, session)  # features may have been prepared anew since the handshake
             arrays = _train(session, order, folder)
             _release(budget, folder, order.round, charge, arrays)
         except Exception as exc:  # whatever it was, the charge stands, and the ledger says that nothing left
@@ -168,6 +171,8 @@ def _hash(arrays: Arrays) -> str:
 def _seen(text: str) -> dict[str, list[int | str]]:
     """The heads of other sites, as the coordinator tells them: kept under our signature, so that none can be denied."""
     try:
+        if len(text) > MOST_HEADS:
+            raise ValueError("too many")
         told = json.loads(text or "{}")
         return {str(key): [int(seq), str(hash_)] for key, (seq, hash_) in sorted(told.items())}
     except (ValueError, TypeError, AttributeError) as exc:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from shared.cohort.encoded import named_encoders
 from shared.privacy.accounting import epsilon
 from shared.privacy.budget import Budget
-from shared.privacy.report.sentences import certainty, rounded_up
+from shared.privacy.report.sentences import certainty, may_fail, rounded_up
 from shared.site import Site
 from shared.study import Blood, ClassificationTask, DetectionTask, Study, SurvivalTask
 
@@ -143,7 +143,7 @@ def _privacy(study: Study, budget: Budget) -> list[str]:
         f"{terms.sigma * terms.clip:.3g} is added to every number of a step, drawn here, known to nobody",
         f"the whole study costs this site an epsilon of {rounded_up(alone)} at delta {spent.delta:g} (a patient is "
         f"there or not); {exchanged} if one patient is exchanged for another",
-        certainty(alone),
+        f"after it: {certainty(after.epsilon)} {may_fail(spent.delta)}",
         f"spent here so far: {before} of {spent.cap:g}; after this study {then}",
         "a round that would go beyond the cap is refused; each further run of the study is charged again",
     ]

@@ -31,7 +31,9 @@ __all__ = ["evaluate_model", "greet", "train_model"]
 def greet(session: Session) -> HandshakeReply:
     """What the coordinator must know before round 1; counts leave in buckets only."""
     use, data = session.study.modalities, session.data
-    summed = use.expression is not None and use.expression.normalise == "federated"  # else nobody needs them
+    # no other study needs them, and they would leave a private one without noise
+    private = session.study.privacy.on
+    summed = use.expression is not None and use.expression.normalise == "federated" and not private
     genes = vocabulary(use.expression.groups) if use.expression else ()
     return HandshakeReply(
         site=session.site.id,

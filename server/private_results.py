@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from shared.messages import EvaluateReply
 from shared.privacy.accounting import epsilon
 from shared.privacy.events import Event
 from shared.study import Study
@@ -21,15 +22,24 @@ def charges_of(rounds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return found
 
 
-def privacy_of_sites(study: Study, sites: Iterable[str], rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def privacy_of_sites(
+    study: Study,
+    sites: Iterable[str],
+    rounds: Sequence[Mapping[str, Any]],
+    evaluation: Mapping[str, EvaluateReply] | None = None,
+) -> dict[str, Any]:
     """The section `privacy` of metrics.json, site by site.
+
+    Charges are the most that a site has told, in a round or with its closing `evaluation`: an update that came too
+    late was charged all the same.
 
     Noise from a known seed keeps nothing: its mode is "test" and it has no epsilon.
     """
     terms = study.terms
     if terms is None:
         return dict.fromkeys(sorted(sites), NOT_PRIVATE)
-    charged = charges_of(rounds)
+    charged, last = charges_of(rounds), evaluation or {}
+    charged |= {site: max(charged.get(site, 0), reply.charges) for site, reply in last.items()}
     return {site: _site(terms.round, terms.delta, terms.formal, charged.get(site, 0)) for site in sorted(sites)}
 
 

@@ -119,7 +119,7 @@ def _metrics(study: Study, finished: Finished) -> dict[str, Any]:
         "inputs": _inputs(study, finished).model_dump(mode="json"),
         "refused": dict(finished.refused),
         "arms": {"federated": arm},
-        "privacy": privacy_of_sites(study, finished.greetings, finished.rounds),
+        "privacy": privacy_of_sites(study, finished.greetings, finished.rounds, finished.evaluation),
     }
 
 

@@ -256,10 +256,11 @@ class EvaluateReply:
     site: str
     evaluation: Mapping[str, Statistic]
     head: str = ""
+    charges: int = 0  # with privacy on: how often this run has been charged at the site
 
     def content(self) -> RecordDict:
         """As a Flower record."""
-        config = {"schema": SCHEMA, "site": self.site, "head": self.head}
+        config = {"schema": SCHEMA, "site": self.site, "head": self.head, "charges": self.charges}
         metrics = {f"eval.{name}": value for name, value in self.evaluation.items()}
         return RecordDict({"config": ConfigRecord(config), "metrics": MetricRecord(metrics)})  # type: ignore[arg-type]
 
@@ -268,7 +269,8 @@ class EvaluateReply:
         """Parse an evaluation at the coordinator."""
         config = _config(message)
         metrics = message.content.metric_records.get("metrics", MetricRecord())
-        return cls(str(config.get("site", "")), _evaluation(metrics), str(config.get("head", "")))
+        charges = int(_number(config, "charges")) if "charges" in config else 0
+        return cls(str(config.get("site", "")), _evaluation(metrics), str(config.get("head", "")), charges)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from shared.documents import Added, Document, contradictions, digest_content, pa
 from shared.encoder_names import ENCODER_WIDTHS, TEXT_ENCODER_WIDTHS
 from shared.errors import StudyError
 from shared.privacy.foreign_keys import taught
-from shared.privacy.stated import STATED, stated_faults
 from shared.privacy.terms import Terms
+from shared.privacy_settings import Privacy
 from shared.private_switches import private_defaults
 from shared.strategy_names import STRATEGIES, least_sites, option_faults, training_faults
 from shared.task_settings import ClassificationTask, DetectionTask, Head, LabelTask, SurvivalTask, Task
@@ -274,35 +274,6 @@ class Split(Document):
     test_fraction: Fraction = 0.3
     repeat: Annotated[int, Field(ge=0)] = 0
     fold: Annotated[int, Field(ge=0)] = 0
-
-
-class Privacy(Document):
-    """Privacy terms (shared/privacy/terms.py): constants of the study, none of them computed from patients.
-
-    `mode` is "off", or "local": every site adds the whole noise itself. `sigma` is filled in from `epsilon` when the
-    study leaves it out, so that the digest holds it. "distributed" is refused until there is secure aggregation.
-    """
-
-    mode: Literal["off", "local", "distributed"] = "off"
-    epsilon: Annotated[float | None, Field(gt=0), Added] = None
-    delta: Annotated[float | None, Field(gt=0, lt=1), Added] = None
-    clip: Annotated[float, Field(ge=1e-6, le=1e6), Added] = 1.0
-    sigma: Annotated[float | None, Field(gt=0), Added] = None
-    sample_rate: Annotated[float | None, Field(gt=0, le=1), Added] = None
-    steps_per_round: Annotated[int | None, Field(ge=1), Added] = None
-    expected_batch: Annotated[float | None, Field(ge=1), Added] = None
-    backend: Annotated[Literal["auto", "vmap", "loop", "hooks"], Added] = "auto"
-    noise_source: Annotated[Literal["chacha20", "os-seeded", "test-seeded"], Added] = "chacha20"
-
-    @property
-    def on(self) -> bool:
-        """Whether the study is trained with differential privacy."""
-        return self.mode != "off"
-
-    @model_validator(mode="after")
-    def _agrees(self) -> "Privacy":
-        contradictions(stated_faults(self.mode, {name: getattr(self, name) for name in STATED}))
-        return self
 
 
 class Study(Document):

@@ -8,13 +8,15 @@ import pytest
 
 import client.private_round
 from client.approvals import approve
+from client.disclosed import PLAIN_UPDATES
 from client.site_ledger import ledger_folder, open_budget, open_ledger
+from shared.digests import sha256_bytes
 from shared.messages import Order
 from shared.privacy.accounting import epsilon
 from shared.privacy.head import Head
 from shared.site import read_site
 from shared.weights import new_model, take_arrays
-from tests.federation import prepared_site, wire_bytes, write_site
+from tests.federation import prepared_site, tiny_study, wire_bytes, write_site
 from tests.private_studies import ask, code, greet, private_study, train_order, trained
 
 pytestmark = pytest.mark.usefixtures("flower_ids")
@@ -218,3 +220,31 @@ def test_test_statistics_leave_once_and_only_after_the_last_round(file: Path) ->
     assert not ask(file, STUDY, final, "evaluate").has_error()
     assert code(ask(file, STUDY, final, "evaluate")) == "ROUND_INVALID"
     assert code(ask(file, STUDY, final, "evaluate", run=2)) == "ROUND_INVALID"
+
+
+def test_plain_updates_are_written_down_though_nobody_shook_hands(tmp_path: Path) -> None:
+    file, plain = write_site(tmp_path / "A", (8, 8, 8), sections="[disclosure]\nmin_patients = 4\n"), tiny_study()
+    prepared_site(file, plain)
+    order = train_order(
+        plain, gene_statistics=np.ones((2, 5)), gene_stats_sha256=sha256_bytes(np.ones((2, 5)).tobytes())
+    )
+    for _ in range(2):
+        assert not ask(file, plain, order).has_error()
+    (entry,) = open_ledger(read_site(file)).entries("aux")
+    assert entry.body["what"] == PLAIN_UPDATES
+
+
+def test_features_prepared_anew_in_mid_run_are_written_down(file: Path) -> None:
+    greet(file, STUDY)
+    trained(file, STUDY, 1)
+    (file.parent / "data" / "exclude.csv").write_text("case_id,date,reason\nPATIENT-A-000,2026-11-29,withdrew\n")
+    trained(file, STUDY, 2)
+    cohorts = open_ledger(read_site(file)).entries("cohort")
+    assert [(entry.body["version"], entry.body["excluded"]) for entry in cohorts] == [(1, "<10"), (2, "<10")]
+    assert cohorts[0].body["keys_sha256"] != cohorts[1].body["keys_sha256"]
+
+
+def test_heads_beyond_all_measure_are_refused_before_anything_is_charged(file: Path) -> None:
+    greet(file, STUDY)
+    assert code(ask(file, STUDY, train_order(STUDY, heads='{"a": [1, "' + "e" * 300_000 + '"]}'))) == "MESSAGE_INVALID"
+    assert charges(file) == []

@@ -229,7 +229,7 @@ def test_what_cannot_be_trained_is_refused(patients: Patients) -> None:
         after(study_of().model_copy(update={"privacy": type(study_of().privacy)()}), patients)
     with pytest.raises(ValueError, match="expected a seed with noise_source = test-seeded, got none"):
         after(study_of(), patients, seed=None)
-    with pytest.raises(StudyError, match=r"privacy.backend: expected auto, vmap or loop, got 'hooks'"):
+    with pytest.raises(StudyError, match=r"privacy.backend: expected 'auto', 'vmap' or 'loop', got \"hooks\""):
         after(study_of(backend="hooks"), patients)
 
 

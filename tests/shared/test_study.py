@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.cohort.genes import groups_digest
 from shared.errors import StudyError
-from shared.privacy.events import Event
+from shared.privacy_settings import Privacy
 from shared.strategy_names import STRATEGIES
 from shared.study import Study, parse_study, read_study
 
@@ -121,28 +121,7 @@ SMALL = {
     "model": {"architecture": "linear"},
     "modalities": {"clinical": {}},
 }
-PRIVATE = {
-    **SMALL,
-    "privacy": {
-        "mode": "local",
-        "epsilon": 4.0,
-        "delta": 1e-5,
-        "sample_rate": 0.1,
-        "steps_per_round": 10,
-        "expected_batch": 16.0,
-    },
-}
-PRIVATE_OTHER = {
-    "privacy.epsilon": 5.0,
-    "privacy.delta": 1e-6,
-    "privacy.clip": 0.5,
-    "privacy.sigma": 9.0,
-    "privacy.sample_rate": 0.2,
-    "privacy.steps_per_round": 3,
-    "privacy.expected_batch": 8.0,
-    "privacy.backend": "loop",
-    "privacy.noise_source": "os-seeded",
-}
+PRIVACY_FIELDS = {f"privacy.{name}" for name in Privacy.model_fields}
 TOML = """
 name = "small"
 schema = 1
@@ -203,37 +182,7 @@ def refused(content: dict[str, Any]) -> list[str]:
 
 
 def test_the_table_of_changes_knows_every_field() -> None:
-    assert set(leaves(parse_study(FULL).content())) == {*OTHER, *ONE_VALUE, "privacy.mode", *PRIVATE_OTHER}
-
-
-@pytest.mark.parametrize("path", PRIVATE_OTHER)
-def test_the_digest_changes_with_every_privacy_term(path: str) -> None:
-    name = path.removeprefix("privacy.")
-    other = {**PRIVATE, "privacy": {**PRIVATE["privacy"], name: PRIVATE_OTHER[path]}}
-    assert parse_study(other).digest != parse_study(PRIVATE).digest
-
-
-def test_the_noise_is_filled_in_and_kept() -> None:
-    study = parse_study(PRIVATE)
-    assert study.terms is not None
-    assert study.terms.study == Event(0.1, 2.0683, 300)
-    assert parse_study(study.content()).digest == study.digest
-    assert parse_study(SMALL).terms is None
-
-
-def test_privacy_switches_what_the_study_leaves_open_and_nothing_else() -> None:
-    groups = {"groups": {"one": ["TP53"]}}
-    base = {**SMALL, "model": {"architecture": "abmil"}, "modalities": {"slides": {}}}
-    plain, private = parse_study(base), parse_study({**base, "privacy": PRIVATE["privacy"]})
-    assert plain.model.options["dim"] != private.model.options["dim"] == 64
-    stated = parse_study({**base, "privacy": PRIVATE["privacy"], "model": {"architecture": "abmil", "dim": 100}})
-    assert stated.model.options["dim"] == 100
-    genes = {**SMALL, "modalities": {"expression": groups}, "privacy": PRIVATE["privacy"]}
-    own = {**genes, "modalities": {"expression": {**groups, "normalise": "site"}}}
-    for content, expected in ((genes, "rank"), (own, "site")):
-        expression = parse_study(content).modalities.expression
-        assert expression is not None
-        assert expression.normalise == expected
+    assert set(leaves(parse_study(FULL).content())) == {*OTHER, *ONE_VALUE, *PRIVACY_FIELDS}
 
 
 @pytest.mark.parametrize("path", OTHER)

@@ -87,6 +87,9 @@ def test_a_table_accounts_for_every_row_and_is_resumed(command: Command, tiny_co
     assert rows_of(folder) == rows
 
 
+NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, got 'nowhere'"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,7 +104,7 @@ def test_a_table_accounts_for_every_row_and_is_resumed(command: Command, tiny_co
         (["--seed", "-2"], "--seed: expected 0 or more, or -1 for the study's, got -2; correct it"),
         (["--folds", "2"], "--folds: expected split.protocol = \"leave-one-site-out\" beside it, got \"holdout\""),
         (["--out", str(SCRIPT)], f"--out: expected a folder, got the file {SCRIPT}; name another"),
-        (["--cohort", "nowhere"], "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`"),
+        (["--cohort", "nowhere"], NOWHERE),
     ],
 )  # fmt: skip
 def test_wrong_options_give_one_sentence(command: Command, arguments: list[str], message: str) -> None:
