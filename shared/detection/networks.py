@@ -29,8 +29,7 @@ def build_network(architecture: str, classes: int, state: Path | None = None) ->
     """The untrained network, in evaluation mode, with weights of torch's current random state."""
     with contained(state), torch.device("cpu"):  # ultralytics looks at values while it builds
         tasks = import_module("ultralytics.nn.tasks")
-        drawn = tasks.yaml_model_load(description(architecture))
-        return tasks.DetectionModel(drawn, nc=classes, verbose=False).eval()
+        return tasks.DetectionModel(description(architecture), nc=classes, verbose=False).eval()
 
 
 def unpickled_network(path: Path, state: Path) -> Any:
@@ -55,9 +54,14 @@ def unpickled_network(path: Path, state: Path) -> Any:
         return model
 
 
-def description(architecture: str) -> Path:
-    """The architecture's file in the ultralytics package, inside `contained`; the name carries the scale."""
+def description(architecture: str) -> dict[str, Any]:
+    """What ultralytics builds the architecture from, read from its own package, inside `contained`.
+
+    Read by the family's file and given its scale here: from the name of a scaled one ultralytics takes the scale
+    away, and takes it from the first folder on the way that looks like one (`6s`) where there is such a folder.
+    """
     package = Path(str(import_module("ultralytics").__file__)).parent
     family = re.sub(r"(\d)[nsmlx]$", r"\1", architecture)
     (found,) = (package / "cfg" / "models").glob(f"*/{family}.yaml")
-    return found.with_name(f"{architecture}.yaml")
+    drawn: dict[str, Any] = import_module("ultralytics.nn.tasks").yaml_model_load(found)
+    return {**drawn, "scale": architecture[-1], "yaml_file": f"{architecture}.yaml"}

@@ -55,14 +55,14 @@ def _trainer(plan: TrainingPlan, start: dict[str, Tensor] | None) -> Any:
 
     class SiteTrainer(base):  # type: ignore[misc, valid-type]
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> nn.Module:
-            model: nn.Module = super().get_model(cfg, weights, verbose=False)
+            model: nn.Module = super().get_model(description(plan.architecture), weights, verbose=False)
             known = model.state_dict()
             fitting = {k: v for k, v in (start or {}).items() if k in known and v.shape == known[k].shape}
             model.load_state_dict(fitting, strict=False)
             return model
 
     options = {
-        "model": str(description(plan.architecture)),
+        "model": f"{plan.architecture}.yaml",
         "data": str(plan.data),
         "epochs": plan.epochs,
         "imgsz": plan.image_size,
