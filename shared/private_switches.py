@@ -11,9 +11,10 @@ MAX_PATCHES = 512
 
 
 def private_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The study as written, with `normalise = "rank"` and the model preset `dp_small` where it leaves them open.
+    """The study as written, with `normalise = "rank"`, the preset `dp_small` and a split by patient where left open.
 
-    Gene sums over patients would be a release of their own, and noise is added to every parameter.
+    Gene sums over patients would be a release of their own, noise is added to every parameter, and a split by stratum
+    lets one patient decide whether another trains.
     """
     filled = deepcopy(dict(content))
     privacy, model, use = (filled.get(name) for name in ("privacy", "model", "modalities"))
@@ -23,12 +24,14 @@ def private_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
         use["expression"].setdefault("normalise", "rank")
     if isinstance(model, dict) and set(model) == {"architecture"} and _has_preset(model["architecture"]):
         model["preset"] = PRESET
+    if isinstance(split := filled.setdefault("split", {}), dict):
+        split.setdefault("by", "patient")
     return filled
 
 
 def switches(content: Mapping[str, Any]) -> list[str]:
     """The `--set` lines by which a simulation that is given an epsilon makes a complete study private-friendly."""
-    lines = []
+    lines = ['split.by="patient"']
     use, model = content["modalities"], content["model"]
     if use.get("expression"):
         lines.append('modalities.expression.normalise="rank"')

@@ -268,10 +268,15 @@ class Federation(Document):
 
 
 class Split(Document):
-    """How patients are split; `repeat` and `fold` are set by a simulation."""
+    """How patients are split; `repeat` and `fold` are set by a simulation.
+
+    `by` stratum keeps the classes of training and test patients alike; `by` patient decides each patient alone, which
+    a study with privacy asks for and has unless it says otherwise.
+    """
 
     protocol: Literal["holdout", "leave-one-site-out"] = "holdout"
     test_fraction: Fraction = 0.3
+    by: Annotated[Literal["stratum", "patient"], Added] = "stratum"
     repeat: Annotated[int, Field(ge=0)] = 0
     fold: Annotated[int, Field(ge=0)] = 0
 

@@ -55,7 +55,7 @@ class Facts:
     steps_from: str  # "study"
     sampler: str  # "poisson"
     from_patients: tuple[str, ...]  # which of rate, batch, denominator and weights are computed from how many there are
-    fitted: tuple[str, ...]  # what is fitted to private patients, uncharged
+    fitted: tuple[str, ...]  # what is fitted to, or decided by, all private patients together, uncharged
     unit: str  # "patient"
     duplicates: int  # patients that the cohort holds more than once
     bucket: str  # the site's published size, "" = not known
@@ -106,6 +106,8 @@ def facts_of(
         raise ValueError("expected a study with privacy on, got one without; there is nothing to lint")
     expression = study.modalities.expression
     fitted = expression.normalise if expression and expression.normalise != "rank" else ""
+    by_all = [f'modalities.expression.normalise = "{fitted}"'] if fitted else []
+    by_all += [f'split.by = "{study.split.by}"'] if study.split.by != "patient" else []
     weights = frozenset(name for name, _ in model.named_parameters()) if model else frozenset()
     return Facts(
         terms=terms,
@@ -129,7 +131,7 @@ def facts_of(
         steps_from="study",
         sampler="poisson",
         from_patients=(),
-        fitted=(f'modalities.expression.normalise = "{fitted}"',) if fitted else (),
+        fitted=tuple(by_all),
         unit="patient",
         duplicates=duplicates,
         bucket=bucket,

@@ -30,8 +30,10 @@ def fitted_to_patients(facts: Facts) -> Iterator[Fault]:
         yield Fault(
             "DP011",
             ", ".join(facts.fitted),
-            "it is computed from all patients without clip or noise, and a sum over 1 patient is that patient's row",
-            'write modalities.expression.normalise = "rank", a fixed number of rounds, and public bins and thresholds',
+            "all patients have a part in it, without clip or noise: a sum over 1 patient is that patient's row, and in "
+            "a split by stratum 1 patient more moves another from training to test",
+            'write modalities.expression.normalise = "rank", split.by = "patient", a fixed number of rounds, and '
+            "public bins and thresholds",
         )
 
 

@@ -50,7 +50,7 @@ def utility_curve(options: Options, progress: Progress, say: Callable[[str], Non
             cache=options.cache,
             progress=progress,
         )
-        for study, settings in ((options.plain, options.changes), (options.private, options.private_changes))
+        for study, settings in ((options.plain, options.plain_changes), (options.private, options.private_changes))
     )
     notes = list(dict.fromkeys([*plain.notes, *private.notes]))
     for note in notes:
@@ -135,6 +135,7 @@ def _notes(options: Options, private: Study, synthetic: bool) -> Sequence[str]:
     notes = [
         f"Seeds ({options.repeats}) change initial weights and split together. Intervals are 95 % of a bootstrap "
         "over the test patients, the same draws for every arm; differences are paired by patient.",
+        "Above chance: by more than 1.96 standard errors, those of patients and of seeds taken together.",
         "Values are means over the hospitals' own test patients, weighted by their number; calibration is over all of "
         "them together, each scored by the model that its hospital would use.",
         "Every private training keeps ledgers of its own: at real hospitals each repeat and each row would be charged "

@@ -51,14 +51,15 @@ class Options:
         for study in (self.plain, self.private):
             if isinstance(study.task, DetectionTask):
                 faults.append(f"{study.name}: expected a study of features, got detection; choose another")
-        if self.plain.task != self.private.task or self.plain.split != self.private.split:
+        splits = [study.split.model_copy(update={"by": "patient"}) for study in (self.plain, self.private)]
+        if self.plain.task != self.private.task or splits[0] != splits[1]:
             faults.append(
                 f"{self.private.name}: expected the task and split of {self.plain.name}, got others; patients are "
                 "compared one by one, so make them equal"
             )
         counts = {"--repeats": self.repeats, "--min-site-patients": self.min_site_patients}
         rest = {"counts": counts, "folds": None, "seed": self.seed, "out": self.out}
-        faults += option_faults(self.plain, self.changes, **rest)  # type: ignore[arg-type]
+        faults += option_faults(self.plain, self.plain_changes, **rest)  # type: ignore[arg-type]
         faults += [
             fault
             for fault in option_faults(self.private, self.private_changes, **rest)  # type: ignore[arg-type]
@@ -71,6 +72,11 @@ class Options:
     def changes(self) -> tuple[str, ...]:
         """`settings`, and the seed as one of them."""
         return self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
+
+    @property
+    def plain_changes(self) -> tuple[str, ...]:
+        """What is changed of the study without privacy: it is split as privacy asks for."""
+        return (*self.changes, 'split.by="patient"')
 
     @property
     def private_changes(self) -> tuple[str, ...]:

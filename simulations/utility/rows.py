@@ -1,5 +1,6 @@
 """One row of a utility curve, and what the rows say together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = ["CALIBRATION", "CHANCE", "REFERENCE", "Table", "findings_of", "row_of
 
 CALIBRATION = {"classification": ("ece", "brier"), "survival": ("ibs",)}
 CHANCE = 0.5  # of an AUC or a c-index
+Z = 1.96
 REFERENCE = "federated"
 TRAINING = ("rounds", "optimizer", "learning_rate", "schedule", "batch_size", "local_epochs")
 
@@ -38,20 +40,27 @@ def row_of(arm: CurveArm, tables: Mapping[str, Table], patients: Mapping[str, in
     parameters = sum(parameter.numel() for parameter in new_model(arm.study).parameters())
     values = {name: value.to_json() for name, value in average(table["own_site_mean"]).items()}
     together = average(table["together"])
-    low = values[metric]["low"]
     change = difference(table["own_site_mean"], tables[REFERENCE]["own_site_mean"], metric)
     return {
         "arm": arm.name,
         "architecture": arm.study.model.architecture,
         "parameters": parameters,
         "values": values,
-        "learnt": bool(low is not None and float(low) > CHANCE),
+        "learnt": _above_chance(values[metric], len(table["own_site_mean"])),
         "worst_site": _worst(table, metric),
         "together": {name: together[name].to_json() for name in (metric, *CALIBRATION[kind])},
         "difference": change.__dict__ if change and arm.name != REFERENCE else None,
         "training": {name: getattr(arm.study.training, name) for name in TRAINING},
         "privacy": _privacy(arm.terms, patients, parameters) if arm.terms else None,
     }
+
+
+def _above_chance(value: Mapping[str, Any], repeats: int) -> bool:
+    """By more than 1.96 standard errors, those of patients and of seeds (so of the noise) taken together."""
+    if value["value"] is None or value["low"] is None:
+        return False
+    patients, seeds = (value["high"] - value["low"]) / (2 * Z), (value["sd"] or 0.0) / math.sqrt(repeats)
+    return bool(value["value"] - Z * math.hypot(patients, seeds) > CHANCE)
 
 
 def _worst(table: Table, metric: str) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ import numpy as np
 from server.checkpoint import write_atomically
 from shared.errors import WorkFailed
 from shared.metrics import MAIN
+from shared.strategy_names import training_faults
 from shared.study import Study
 from simulations.adapt import of_fold, override
 from simulations.fold import Fold, make_folds
@@ -55,9 +56,11 @@ def private_grid(study: Study) -> Iterator[tuple[str, ...]]:
         )
 
 
-def plain_grid() -> Iterator[tuple[str, ...]]:
-    """`--set` lines of the study without privacy: optimizer and rate."""
+def plain_grid(study: Study) -> Iterator[tuple[str, ...]]:
+    """`--set` lines of the study without privacy: rates of every optimizer that its strategy takes."""
     for optimizer, rates in PLAIN.items():
+        if training_faults(study.federation.strategy, optimizer, study.task.kind):
+            continue
         for rate in rates:
             yield (f"training.optimizer={optimizer}", f"training.learning_rate={rate!r}")
 
@@ -70,10 +73,10 @@ def tune(options: Options, progress: Progress) -> tuple[Path, dict[str, Any]]:
     """
     started = datetime.now(UTC)
     seeds = [(FIRST_SEED if options.seed is None else options.seed) + number for number in range(options.repeats)]
-    plain = [_fold(options, options.plain, options.changes, seed, progress) for seed in seeds]
+    plain = [_fold(options, options.plain, options.plain_changes, seed, progress) for seed in seeds]
     private = [_fold(options, options.private, options.private_changes, seed, progress) for seed in seeds]
     grid = [(lines, private) for lines in private_grid(private[0].study)]
-    grid += [(lines, plain) for lines in plain_grid()]
+    grid += [(lines, plain) for lines in plain_grid(plain[0].study)]
     rows = []
     for done, (lines, folds) in enumerate(grid):
         progress("settings", done, len(grid))

@@ -25,7 +25,7 @@ STUDY = private_study()
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A prepared hospital with 12 training patients that has approved the study."""
+    """A prepared hospital with about 12 training patients that has approved the study."""
     path = write_site(
         tmp_path / "A", (8, 8, 8), sections="[privacy]\nepsilon_cap = 4.2\n[disclosure]\nmin_patients = 4\n"
     )
@@ -211,7 +211,9 @@ def test_heads_of_other_sites_are_kept_under_our_signature(file: Path) -> None:
     assert code(ask(file, STUDY, train_order(STUDY, 2, heads="[1]"))) == "MESSAGE_INVALID"
 
 
-def test_test_statistics_leave_once_and_only_after_the_last_round(file: Path) -> None:
+def test_test_statistics_leave_once_and_only_after_the_last_round(tmp_path: Path) -> None:
+    file = write_site(tmp_path / "A", (20, 20, 20), sections="[disclosure]\nmin_patients = 4\n")
+    prepared_site(file, STUDY)
     greet(file, STUDY)
     final = Order(STUDY.digest, take_arrays(new_model(STUDY)))
     assert code(ask(file, STUDY, final, "evaluate")) == "ROUND_INVALID"

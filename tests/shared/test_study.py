@@ -105,6 +105,7 @@ OTHER: dict[str, Any] = {
     "federation.max_message_mb": 30,
     "split.protocol": "leave-one-site-out",
     "split.test_fraction": 0.2,
+    "split.by": "patient",
     "split.repeat": 1,
     "split.fold": 1,
 }

@@ -46,8 +46,6 @@ GENE_SUMS, GENES, SEARCH = KINDS[5], KINDS[7], KINDS[9]
 FACTS = (
     "Facts about a whole population, which the model may learn although no single patient matters to them.",
     "That this hospital takes part, which kinds of data it has, and its size bucket.",
-    "Which patients train and which test: one patient more or less can make another change sides, and then the figure "
-    "for an exchanged patient is the one that holds.",
     "Anything that left by another way than mmfed, and anything that is not in this ledger.",
     "Frozen encoders that were trained on private data elsewhere.",
     "A person who is a patient of several hospitals: the losses add up.",

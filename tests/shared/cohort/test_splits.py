@@ -47,5 +47,19 @@ def test_seed_repeat_and_fold_give_other_patients() -> None:
     assert len({frozenset(test) for test in splits}) == 4
 
 
+@given(st.integers(0, 200), st.integers(0, 2))
+def test_by_patient_nobody_moves_anybody_else(others: int, stratum: int) -> None:
+    cases = [f"P{i}" for i in range(40)]
+    alone = split(cases, [i % 3 for i in range(40)], by="patient")
+    more = split([*cases, f"Q{others}"], [*(i % 3 for i in range(40)), stratum], by="patient")
+    assert more - {f"Q{others}"} == alone
+
+
+def test_by_patient_the_fraction_holds_on_average() -> None:
+    cases = [f"P{i}" for i in range(4000)]
+    assert len(split(cases, [0] * 4000, by="patient")) == pytest.approx(1200, abs=90)  # 3 standard deviations: 87
+    assert split(cases, [0] * 4000, by="patient", test_fraction=0.0) == set()
+
+
 def test_nobody_is_split_into_nothing() -> None:
     assert split([], []) == set()

@@ -97,4 +97,4 @@ def test_further_runs_are_a_search_that_was_charged(budget: Budget, site: Site) 
 
 def test_every_kind_of_the_specification_is_listed(report: Report) -> None:
     assert [row.what for row in report.not_covered.releases] == [kind.what for kind in KINDS]
-    assert len(report.not_covered.facts) == 9
+    assert len(report.not_covered.facts) == 8
