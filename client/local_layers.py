@@ -1,7 +1,7 @@
-"""The layers a site keeps its own of: with `fedbn` those of normalisation, and always BatchNorm's running statistics.
+"""The layers a site keeps its own of: with `fedbn` those of normalisation, with `fedper` the heads.
 
-They are averaged like all else, for hospitals that never trained, but a site scores and trains with its own ones
-(Li et al. 2021, FedBN).
+BatchNorm's running statistics are always among them. They are averaged like all else, for hospitals that never trained,
+but a site scores and trains with its own ones (Li et al. 2021, FedBN; Arivazhagan et al. 2019, FedPer).
 """
 
 from collections.abc import Collection

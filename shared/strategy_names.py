@@ -17,6 +17,7 @@ STRATEGIES: dict[str, dict[str, float]] = {
     "krum": {"num_malicious_nodes": 0, "num_nodes_to_select": 1},
     "scaffold": {},
     "fedbn": {},
+    "fedper": {},
 }
 """Strategy name -> its options with their defaults. An option whose default is an int must be a whole number.
 

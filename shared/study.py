@@ -424,16 +424,19 @@ def _disagreements(
 
 
 def _layer_faults(model: ModelChoice, modalities: tuple[str, ...], outputs: int, strategy: str) -> list[str]:
-    """What keeps fedbn from a model that is else without faults; a detector has BatchNorm always."""
-    if strategy != "fedbn" or model.architecture == "yolo":
+    """What keeps fedbn and fedper from a model that is else without faults; a detector has BatchNorm, and no head."""
+    layers = {"fedbn": "normalisation layers", "fedper": "a head"}.get(strategy)
+    if layers is None or (model.architecture == "yolo" and strategy == "fedbn"):
         return []
-    from shared.weights import normalises  # imports torch
+    from shared.weights import keeps_layers  # imports torch
 
-    if normalises(model.architecture, model.options, modalities, outputs or 2):
+    if model.architecture != "yolo" and keeps_layers(
+        model.architecture, model.options, modalities, outputs or 2, strategy
+    ):
         return []
     return [
-        "federation.strategy: expected a model with normalisation layers for fedbn, by which every hospital keeps its "
-        f"own, got {model.architecture} on {', '.join(modalities)} without any; write fedavg, or choose another model"
+        f"federation.strategy: expected a model with {layers} for {strategy}, by which every hospital keeps its own, "
+        f"got {model.architecture} on {', '.join(modalities)} without any; write fedavg, or choose another model"
     ]
 
 

@@ -16,11 +16,11 @@ from shared.study import Study
 __all__ = [
     "Arrays",
     "is_running",
+    "keeps_layers",
     "load_arrays",
     "local_names",
     "message_size",
     "new_model",
-    "normalises",
     "take_arrays",
     "trainable",
     "travelling",
@@ -31,6 +31,8 @@ Arrays = dict[str, NDArray[np.float32]]
 
 NORMALISATION = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
 RUNNING = ("running_mean", "running_var")
+HEADS = frozenset({"head", "intercept"})
+"""Names of the last layers: of a linear model all but the intercept is shared."""
 
 
 def is_running(name: str) -> bool:
@@ -72,21 +74,29 @@ def local_names(model: nn.Module, strategy: str) -> frozenset[str]:
     """What a site keeps its own of, whatever the average says: it scores and trains with its own values.
 
     Running statistics of BatchNorm always; with `fedbn` the parameters of every normalisation layer too (Li et al.
-    2021, FedBN). They are averaged like all else, for hospitals that never trained.
+    2021, FedBN), with `fedper` those of the heads (Arivazhagan et al. 2019, FedPer). They are averaged like all else,
+    for hospitals that never trained.
     """
     running = {name for name, _ in model.named_buffers() if is_running(name)}
-    if strategy != "fedbn":
-        return frozenset(running)
-    layers = {name for name, module in model.named_modules() if isinstance(module, NORMALISATION)}
-    return frozenset(running | {n for n, _ in model.named_parameters() if n.rsplit(".", 1)[0] in layers})
+    parameters = [name for name, _ in model.named_parameters()]
+    if strategy == "fedbn":
+        layers = {name for name, module in model.named_modules() if isinstance(module, NORMALISATION)}
+        return frozenset(running | {name for name in parameters if name.rsplit(".", 1)[0] in layers})
+    if strategy == "fedper":
+        return frozenset(running | {name for name in parameters if HEADS & set(name.split("."))})
+    return frozenset(running)
 
 
-def normalises(
-    architecture: str, options: Mapping[str, bool | int | float | str], modalities: tuple[str, ...], outputs: int
+def keeps_layers(
+    architecture: str,
+    options: Mapping[str, bool | int | float | str],
+    modalities: tuple[str, ...],
+    outputs: int,
+    strategy: str,
 ) -> bool:
-    """Whether the model of a study without faults has normalisation layers; its widths need not be known yet."""
+    """Whether `strategy` keeps any layer of a study's model at the sites; its widths need not be known yet."""
     least = Inputs(modalities, slides=1, max_patches=1, genes=1, groups=((0,),), blood=1, imaging=2, clinical=1)
-    return bool(local_names(skeleton(architecture, least, outputs, options), "fedbn"))
+    return bool(local_names(skeleton(architecture, least, outputs, options), strategy))
 
 
 def load_arrays(model: nn.Module, arrays: Mapping[str, NDArray[np.generic]]) -> None:

@@ -1,13 +1,15 @@
-"""The ways of training that a simulation compares: federated, pooled and local (CONTRACT.md section 7).
+"""The ways of training that a simulation compares (CONTRACT.md section 7).
 
-All arms start from the same weights, use the same splits, and pass over every training patient as often.
+Federated, pooled and local start from the same weights, use the same splits, and pass over every training patient as
+often. `finetuned` goes on from the federated model for a few rounds more at each site; `personal` is a study of its own
+(FedAvg with personal heads), whose digest gives it initial weights of its own.
 """
 
 import base64
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,15 @@ from shared.seeds import derive_seed
 from shared.site import read_site
 from shared.study import Study
 from shared.weights import Arrays, load_arrays, new_model, take_arrays, trainable
+from simulations.adapt import override
 from simulations.fold import Fold
 from simulations.hospitals import Hospital
 from simulations.inline import InlineGrid
 
-__all__ = ["ARMS", "Model", "Trained", "federate", "inputs_name", "restored", "train_arm"]
+__all__ = ["ARMS", "Model", "Trained", "federate", "finetune", "inputs_name", "restored", "train_arm"]
+
+FINETUNED_SHARE = 0.1  # of the rounds
+PERSONAL = 'federation.strategy="fedper"'
 
 
 @dataclass(frozen=True)
@@ -135,31 +141,73 @@ def train_local(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trai
     return Trained(models, time.perf_counter() - started, rounds)
 
 
+def train_personal(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+    """FedAvg with personal heads (Arivazhagan et al. 2019, FedPer): strangers are scored by the mean of the heads."""
+    return train_federated(replace(fold, study=override(fold.study, (PERSONAL,))), hospitals, folder)
+
+
+def finetune(fold: Fold, federated: Trained) -> Trained:
+    """Every site goes on alone from the federated model, a tenth of the rounds at the last round's learning rate."""
+    started, study = time.perf_counter(), fold.study
+    last = study.training.rounds
+    numbers = range(last + 1, last + 1 + max(1, round(last * FINETUNED_SHARE)))
+    models, histories = {}, []
+    for site in fold.training:
+        common = federated.of_site(site)
+        patients = fold.train(site, common.statistics)
+        arrays, rounds = _train_alone(study, patients, f"finetuned {site}", numbers, common.arrays)
+        models[site] = Model(arrays, common.statistics)
+        histories.append([each["loss"] for each in rounds])
+    losses = np.mean(histories, axis=0).tolist()
+    rounds = [{"round": n, "loss": loss, "sites": {}} for n, loss in zip(numbers, losses, strict=True)]
+    return Trained(models, time.perf_counter() - started, rounds)
+
+
 ARMS: dict[str, Callable[[Fold, Sequence[Hospital], Path], Trained]] = {
     "federated": train_federated,
     "pooled": train_pooled,
     "local": train_local,
+    "finetuned": lambda fold, hospitals, folder: finetune(fold, train_federated(fold, hospitals, folder)),
+    "personal": train_personal,
 }
 """Arm -> how it is trained; the order is that of the reports."""
 
 
-def train_arm(arm: str, fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
-    """Train one arm of one fold; `folder` takes its checkpoints."""
-    return ARMS[arm](fold, hospitals, folder)
+def train_arm(
+    arm: str, fold: Fold, hospitals: Sequence[Hospital], folder: Path, federated: Trained | None = None
+) -> Trained:
+    """Train one arm of one fold; `folder` takes its checkpoints, `federated` spares `finetuned` its first part."""
+    return finetune(fold, federated) if arm == "finetuned" and federated else ARMS[arm](fold, hospitals, folder)
 
 
-def _train_alone(study: Study, patients: Patients, name: str) -> tuple[Arrays, list[dict[str, Any]]]:
-    """The rounds of the federation with one participant: the same steps, schedule and fresh optimizer."""
+def _train_alone(
+    study: Study,
+    patients: Patients,
+    name: str,
+    numbers: Sequence[int] | None = None,
+    arrays: Arrays | None = None,
+) -> tuple[Arrays, list[dict[str, Any]]]:
+    """The rounds of the federation with one participant: the same steps, schedule and fresh optimizer.
+
+    Parameters
+    ----------
+    numbers
+        The rounds, None = all of the study; rounds after the last one have its learning rate.
+    arrays
+        Weights to start from, None = the study's initial ones.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_model(study).to(device)
-    digest, rounds = study.digest, []
-    for round_ in range(1, study.training.rounds + 1):
+    if arrays is not None:
+        load_arrays(model, arrays)
+    digest, rounds, last = study.digest, [], study.training.rounds
+    for round_ in numbers or range(1, last + 1):
         result = train_round(
             model,
             trainable(model),
             patients,
             study,
-            learning_rate=learning_rate(study, round_),
+            learning_rate=learning_rate(study, min(round_, last)),
             seed=derive_seed(digest, name, round_),
         )
         loss = result.loss_sum / (len(patients) * study.training.local_epochs)

@@ -22,7 +22,12 @@ from simulations.scores import Measured
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves", "run_json"]
 
-PAIRS = (("federated", "local"), ("federated", "pooled"))
+PAIRS = (
+    ("federated", "local"),
+    ("federated", "pooled"),
+    ("finetuned", "federated"),
+    ("personal", "federated"),
+)
 Repeats = list[list[Measured]]  # repeats of folds
 
 

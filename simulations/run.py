@@ -25,7 +25,9 @@ def main(
     ] = "",
     split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
     min_site_patients: Annotated[int, typer.Option(help="Smaller sites are never trained on.")] = 20,
-    arms: Annotated[str, typer.Option(help="Comma-separated arms.")] = "federated,pooled,local",
+    arms: Annotated[
+        str, typer.Option(help="Comma-separated arms; finetuned and personal are further ones.")
+    ] = "federated,pooled,local",
     protocol: Annotated[str, typer.Option(help="holdout or leave-one-site-out; default: the study's.")] = "",
     folds: Annotated[int, typer.Option(help="Leave out at most this many sites in turn; 0 = all.")] = 0,
     repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,

@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 __all__ = ["Options", "Progress", "simulate"]
 
+BASIC_ARMS = ("federated", "pooled", "local")  # those that a detector has
+
 
 @dataclass(frozen=True)
 class Options:
@@ -63,11 +65,12 @@ class Options:
     command: str = "python simulations/run.py"
 
     def __post_init__(self) -> None:
-        unknown = [arm for arm in self.arms if arm not in ARMS]
+        known = BASIC_ARMS if isinstance(self.study.task, DetectionTask) else tuple(ARMS)
+        unknown = [arm for arm in self.arms if arm not in known]
         faults = []
         if unknown or not self.arms:
             got = ", ".join(unknown) or "none"
-            faults.append(f"--arms: expected some of {', '.join(ARMS)}, got {got}; correct it")
+            faults.append(f"--arms: expected some of {', '.join(known)}, got {got}; correct it")
         faults += option_faults(
             self.study,
             self.changes,
@@ -181,17 +184,19 @@ def _run_fold(
     """Train, score and measure every arm of one fold, and the floors."""
     repeat, number, of = place
     done, total = repeat * of + number, options.repeats * of
+    federated: Trained | None = None
     for arm in ARMS:
         if arm not in options.arms or arm in record.failed:
             continue
         progress(f"training {arm}", done, total)
         try:
-            trained = train_arm(arm, fold, ready.hospitals, folder / "checkpoints")
+            trained = train_arm(arm, fold, ready.hospitals, folder / "checkpoints", federated)
             scores = score_arm(fold, trained, ablate=arm == "federated")
         except WorkFailed as exc:  # the other arms are still worth a report
             log.error("an arm failed", arm=arm, reason=str(exc))
             record.fail(arm, str(exc))
             continue
+        federated = trained if arm == "federated" else federated
         record.put(record.arms.setdefault(arm, {}), measure_scores(scores, fold), repeat)
         further = score_heads(fold, trained)
         for kept, parts in (

@@ -15,7 +15,7 @@ from shared.weights import Arrays, is_running
 
 __all__ = ["PerBranch", "branch_weights"]
 
-MEANS = {"fedavg": RunningMean, "fedprox": RunningMean, "scaffold": RunningMean, "fedbn": FedBN}
+MEANS = {"fedavg": RunningMean, "fedprox": RunningMean, "scaffold": RunningMean, "fedbn": FedBN, "fedper": RunningMean}
 """Strategies whose next model is the mean; FedProx differs at the sites only."""
 
 

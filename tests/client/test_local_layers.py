@@ -33,13 +33,16 @@ def changed(net: nn.Module, value: float) -> set[str]:
 
 RUNNING = {"head.1.running_mean", "head.1.running_var"}
 LAYERS = {f"{layer}.{kind}" for layer in ("branches.slides.1", "head.1", "head.2") for kind in ("weight", "bias")}
+HEAD = {f"head.{layer}.{kind}" for layer in range(3) for kind in ("weight", "bias")}
 
 
 def values(value: float) -> Arrays:
     return {"w": np.full(2, value, np.float32)}
 
 
-@pytest.mark.parametrize(("strategy", "own"), [("fedavg", RUNNING), ("fedbn", RUNNING | LAYERS)])
+@pytest.mark.parametrize(
+    ("strategy", "own"), [("fedavg", RUNNING), ("fedbn", RUNNING | LAYERS), ("fedper", RUNNING | HEAD)]
+)
 def test_a_site_takes_up_its_own_layers_and_nothing_else(tmp_path: Path, strategy: str, own: set[str]) -> None:
     assert local_names(model(0), strategy) == own
     keep_own(model(7.0), tmp_path, 1, strategy)

@@ -15,7 +15,7 @@ def federated(strategy: str, **keys: Any) -> Any:
 
 def test_the_ten_strategies() -> None:
     assert " ".join(STRATEGIES) == (
-        "fedavg fedprox fedavgm fedadam fedyogi fedmedian fedtrimmedavg krum scaffold fedbn"
+        "fedavg fedprox fedavgm fedadam fedyogi fedmedian fedtrimmedavg krum scaffold fedbn fedper"
     )
 
 

@@ -17,6 +17,9 @@ from simulations.arms import ARMS, Trained, restored, train_arm
 from simulations.fold import Fold, make_folds
 from simulations.scores import measure_scores, score_arm
 
+EQUAL = ("federated", "pooled", "local")
+"""The arms with the same start and as many passes."""
+
 
 @pytest.fixture(scope="module")
 def fold(tiny: Any) -> Fold:
@@ -26,11 +29,11 @@ def fold(tiny: Any) -> Fold:
 
 @pytest.fixture(scope="module")
 def trained(tiny: Any, fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
-    return {arm: train_arm(arm, fold, tiny.hospitals, tmp_path_factory.mktemp(arm)) for arm in ARMS}
+    return {arm: train_arm(arm, fold, tiny.hospitals, tmp_path_factory.mktemp(arm)) for arm in EQUAL}
 
 
 def test_the_order_of_the_arms_is_that_of_the_reports() -> None:
-    assert list(ARMS) == ["federated", "pooled", "local"]
+    assert list(ARMS) == [*EQUAL, "finetuned", "personal"]
 
 
 def test_one_model_for_all_or_one_a_site(fold: Fold, trained: dict[str, Trained]) -> None:
@@ -116,7 +119,7 @@ def test_all_arms_start_alike_and_pass_as_often_over_each_patient(
     monkeypatch.setattr(simulations.arms, "train_round", watched_round)
     monkeypatch.setattr("client.work.train_round", watched_round)
     counts, first = {}, []
-    for arm in ARMS:
+    for arm in EQUAL:
         train_arm(arm, fold, tiny.hospitals, tmp_path / arm)
         counts[arm] = dict(seen)
         first.append(starts[0])
@@ -150,6 +153,34 @@ def test_with_fedbn_own_patients_are_scored_by_the_sites_own_layers(tiny: Any, t
     scores = score_arm(fold, trained)
     assert scores.one_model
     assert len(scores.unseen) == 1
+
+
+def test_finetuned_models_go_on_from_the_federated_one(
+    tiny: Any, fold: Fold, trained: dict[str, Trained], tmp_path: Path
+) -> None:
+    tuned = train_arm("finetuned", fold, tiny.hospitals, tmp_path, trained["federated"])
+    again = train_arm("finetuned", fold, tiny.hospitals, tmp_path)
+    start = trained["federated"].models[""]
+    assert set(tuned.models) == set(fold.training)
+    assert [r["round"] for r in tuned.rounds] == [5]  # a tenth of four rounds is at least one
+    for site, model in tuned.models.items():
+        assert model.statistics is start.statistics
+        moved = max(float(np.abs(model.arrays[name] - start.arrays[name]).max()) for name in start.arrays)
+        away = max(float(np.abs(trained["local"].models[site].arrays[n] - start.arrays[n]).max()) for n in start.arrays)
+        assert 0 < moved < away  # one round from the common model lies nearer to it than the site's own
+        for name, array in model.arrays.items():
+            np.testing.assert_array_equal(array, again.models[site].arrays[name])
+    assert not score_arm(fold, tuned).one_model
+
+
+def test_personal_sites_share_all_but_the_head(tiny: Any, fold: Fold, tmp_path: Path) -> None:
+    trained = train_arm("personal", fold, tiny.hospitals, tmp_path)
+    assert set(trained.models) == {"", *fold.training}
+    common = trained.models[""].arrays
+    for site in fold.training:
+        arrays = trained.models[site].arrays
+        assert {name for name in common if not np.array_equal(arrays[name], common[name])} == {"intercept.weight"}
+    assert len(score_arm(fold, trained).unseen) == 1
 
 
 def test_two_runs_of_a_study_do_not_share_what_sites_keep(tiny: Any, tmp_path: Path) -> None:

@@ -160,4 +160,4 @@ def test_integer_buffers_stay_integers() -> None:
 
 
 def test_every_strategy_but_our_own_has_a_builder() -> None:
-    assert set(BUILDERS) == set(STRATEGIES) - {"fedavg", "fedprox", "scaffold", "fedbn"}
+    assert set(BUILDERS) == set(STRATEGIES) - {"fedavg", "fedprox", "scaffold", "fedbn", "fedper"}
