@@ -4,6 +4,7 @@ import math
 import tokenize
 from collections.abc import Mapping
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
@@ -42,6 +43,15 @@ class LiveArray(Array):
     def numpy(self) -> NDArray[np.generic]:
         """The shared ndarray itself."""
         return self._ndarray
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # to another process of this machine's user (simulations/ray_engine.py); by its name pickle would find Array
+        return _received, (self._ndarray,)
+
+
+def _received(ndarray: NDArray[np.generic]) -> LiveArray:
+    """A LiveArray in the process it was sent to, where torch wants memory that may be written to."""
+    return LiveArray(ndarray if ndarray.flags.writeable else ndarray.copy())
 
 
 def to_record(arrays: Mapping[str, NDArray[np.generic]]) -> ArrayRecord:

@@ -37,6 +37,7 @@ from shared.site import read_site
 from shared.study import Study
 from shared.weights import Arrays, load_arrays, new_model, take_arrays, trainable
 from simulations.adapt import override
+from simulations.engine import Engine
 from simulations.fold import Fold
 from simulations.hospitals import Hospital
 from simulations.inline import InlineGrid
@@ -69,11 +70,11 @@ class Trained:
         return self.models.get(site) or self.models[""]
 
 
-def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
-    """The deployment's own ServerApp and ClientApp over the in-process Grid. Simulations approve themselves."""
+def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path, engine: Engine = InlineGrid) -> Trained:
+    """The deployment's own ServerApp and ClientApp over the Grid of `engine`. Simulations approve themselves."""
     started, study = time.perf_counter(), fold.study
     members = [hospital for hospital in hospitals if hospital.id in fold.training]
-    run, own = federate(study, members, folder / inputs_name(fold, members))
+    run, own = federate(study, members, folder / inputs_name(fold, members), engine)
     statistics = run / "gene_stats.safetensors"
     table = GeneStatistics(load_file(statistics)["gene_statistics"]) if statistics.is_file() else None
     model = Model(load_file(run / "model.safetensors"), table)
@@ -82,7 +83,9 @@ def train_federated(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> 
     return Trained({"": model, **models}, time.perf_counter() - started, read_rounds(run), run.parent / HEADS)
 
 
-def federate(study: Study, members: Sequence[Hospital], folder: Path) -> tuple[Path, dict[str, Arrays]]:
+def federate(
+    study: Study, members: Sequence[Hospital], folder: Path, engine: Engine = InlineGrid
+) -> tuple[Path, dict[str, Arrays]]:
     """Train `study` at `members`: the run folder, and what every site keeps its own of, by site.
 
     Every site keeps a ledger of this training alone, in `folder`: a simulation is charged to nobody's budget.
@@ -90,13 +93,15 @@ def federate(study: Study, members: Sequence[Hospital], folder: Path) -> tuple[P
     if not any(folder.glob("*/checkpoints/*")):  # no round to go on from: ledgers that are there are of another run
         shutil.rmtree(folder / "sites", ignore_errors=True)
         (folder / HEADS).unlink(missing_ok=True)
-    own = {h.id: folder / "sites" / h.id for h in members}
+    own = {h.id: (folder / "sites" / h.id).absolute() for h in members}
     for hospital in members:
         site = read_site(hospital.site_file)
         approve(site, study, SIMULATION, open_budget(site, study, own[hospital.id]))
     run_config = {"study": base64.b64encode(study.canonical().encode()).decode(), "digest": study.digest}
-    nodes = {h.id: {"site": h.id, "site-file": str(h.site_file), "own-folder": str(own[h.id])} for h in members}
-    grid = InlineGrid(client.app.app, nodes, run_config)
+    nodes = {
+        h.id: {"site": h.id, "site-file": str(h.site_file.absolute()), "own-folder": str(own[h.id])} for h in members
+    }
+    grid = engine(client.app.app, nodes, run_config)
     context = Context(
         run_id=1,
         node_id=1,
@@ -118,7 +123,7 @@ def inputs_name(fold: Fold, members: Sequence[Hospital]) -> str:
     return sha256_json([fold.study.digest, stores])[:12]
 
 
-def train_pooled(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+def train_pooled(fold: Fold, hospitals: Sequence[Hospital], folder: Path, engine: Engine = InlineGrid) -> Trained:
     """All training patients in one place: what the federation would be if patients could travel."""
     started = time.perf_counter()
     patients = Patients.concatenate([fold.train(site, fold.statistics) for site in fold.training])
@@ -126,7 +131,7 @@ def train_pooled(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Tra
     return Trained({"": Model(arrays, fold.statistics)}, time.perf_counter() - started, rounds)
 
 
-def train_local(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+def train_local(fold: Fold, hospitals: Sequence[Hospital], folder: Path, engine: Engine = InlineGrid) -> Trained:
     """Every site by itself, with gene statistics of its own patients only."""
     started = time.perf_counter()
     models, histories = {}, {}
@@ -141,9 +146,9 @@ def train_local(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trai
     return Trained(models, time.perf_counter() - started, rounds)
 
 
-def train_personal(fold: Fold, hospitals: Sequence[Hospital], folder: Path) -> Trained:
+def train_personal(fold: Fold, hospitals: Sequence[Hospital], folder: Path, engine: Engine = InlineGrid) -> Trained:
     """FedAvg with personal heads (Arivazhagan et al. 2019, FedPer): strangers are scored by the mean of the heads."""
-    return train_federated(replace(fold, study=override(fold.study, (PERSONAL,))), hospitals, folder)
+    return train_federated(replace(fold, study=override(fold.study, (PERSONAL,))), hospitals, folder, engine)
 
 
 def finetune(fold: Fold, federated: Trained) -> Trained:
@@ -163,21 +168,28 @@ def finetune(fold: Fold, federated: Trained) -> Trained:
     return Trained(models, time.perf_counter() - started, rounds)
 
 
-ARMS: dict[str, Callable[[Fold, Sequence[Hospital], Path], Trained]] = {
+ARMS: dict[str, Callable[[Fold, Sequence[Hospital], Path, Engine], Trained]] = {
     "federated": train_federated,
     "pooled": train_pooled,
     "local": train_local,
-    "finetuned": lambda fold, hospitals, folder: finetune(fold, train_federated(fold, hospitals, folder)),
+    "finetuned": lambda fold, *where: finetune(fold, train_federated(fold, *where)),
     "personal": train_personal,
 }
 """Arm -> how it is trained; the order is that of the reports."""
 
 
 def train_arm(
-    arm: str, fold: Fold, hospitals: Sequence[Hospital], folder: Path, federated: Trained | None = None
+    arm: str,
+    fold: Fold,
+    hospitals: Sequence[Hospital],
+    folder: Path,
+    federated: Trained | None = None,
+    engine: Engine = InlineGrid,
 ) -> Trained:
     """Train one arm of one fold; `folder` takes its checkpoints, `federated` spares `finetuned` its first part."""
-    return finetune(fold, federated) if arm == "finetuned" and federated else ARMS[arm](fold, hospitals, folder)
+    if arm == "finetuned" and federated:
+        return finetune(fold, federated)
+    return ARMS[arm](fold, hospitals, folder, engine)
 
 
 def _train_alone(
