@@ -114,7 +114,7 @@ def _run_repeat(
             continue
         progress(f"training {arm}", repeat, options.repeats)
         try:
-            trained = train_detectors(arm, fold, ready.hospitals, folder / "checkpoints")
+            trained = train_detectors(arm, fold, ready.hospitals, folder / "checkpoints", options.engine)
         except WorkFailed as exc:  # the other arms are still worth a report
             log.error("an arm failed", arm=arm, reason=str(exc))
             record.fail(arm, str(exc))

@@ -25,7 +25,9 @@ from shared.site import Disclosure, read_site
 from shared.study import Study
 from shared.weights import Arrays, new_model, take_arrays
 from simulations.arms import federate
+from simulations.engine import Engine
 from simulations.hospitals import Hospital
+from simulations.inline import InlineGrid
 
 __all__ = ["PictureFold", "TrainedDetectors", "make_picture_fold", "train_detectors", "training_device"]
 
@@ -90,12 +92,14 @@ def make_picture_fold(hospitals: Sequence[Hospital], study: Study, least: int) -
     return PictureFold(study, sites, tuple(sorted(large)), +excluded)
 
 
-def train_detectors(arm: str, fold: PictureFold, hospitals: Sequence[Hospital], folder: Path) -> TrainedDetectors:
+def train_detectors(
+    arm: str, fold: PictureFold, hospitals: Sequence[Hospital], folder: Path, engine: Engine = InlineGrid
+) -> TrainedDetectors:
     """Train one arm; `folder` takes the checkpoints of the federated one."""
     started = time.perf_counter()
     if arm == "federated":
         members = [hospital for hospital in hospitals if hospital.id in fold.training]
-        run, own = federate(fold.study, members, folder / _inputs_name(fold.study, members))
+        run, own = federate(fold.study, members, folder / _inputs_name(fold.study, members), engine)
         arrays: Arrays = load_file(run / "model.safetensors")
         networks = {"": arrays, **{site: {**arrays, **kept} for site, kept in own.items()}}
         return TrainedDetectors(networks, time.perf_counter() - started, read_rounds(run))

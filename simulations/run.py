@@ -3,6 +3,7 @@
 import shlex
 import sys
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ def main(
     repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds; 0 = the study's.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed; -1 = the study's.")] = -1,
+    engine: Annotated[str, typer.Option(help="inline, or ray: several processes or machines.")] = "inline",
     epsilon: Annotated[
         float, typer.Option(help="Train with differential privacy, at most this per site; 0 = off.")
     ] = 0.0,
@@ -53,6 +55,7 @@ def main(
     """
     from shared.study import read_study
     from simulations.adapt import override
+    from simulations.engine import open_engine
     from simulations.private_settings import private_settings
     from simulations.progress import progress_bars
     from simulations.report import print_summary
@@ -91,8 +94,8 @@ def main(
         command=shlex.join(["python", "simulations/run.py", *sys.argv[1:]]),
     )
     log = structlog.get_logger()
-    with progress_bars(console) as progress:
-        folder, metrics = simulate(options, progress, lambda line: log.warning(line))
+    with open_engine(engine) as opened, progress_bars(console) as progress:
+        folder, metrics = simulate(replace(options, engine=opened), progress, lambda line: log.warning(line))
     print_summary(metrics, console)
     for line in privacy_lines(metrics):
         console.print(line, soft_wrap=True, highlight=False)

@@ -28,9 +28,11 @@ from simulations.adapt import of_fold
 from simulations.arms import ARMS, Trained, train_arm
 from simulations.attention import examine
 from simulations.baselines import score_baselines
+from simulations.engine import Engine
 from simulations.fold import Fold, load_sites, make_folds
 from simulations.heads import score_heads
 from simulations.hospitals import Hospital
+from simulations.inline import InlineGrid
 from simulations.option_faults import option_faults
 from simulations.private_settings import private_notes
 from simulations.ready import Progress, Ready, make_ready
@@ -62,6 +64,7 @@ class Options:
     out: Path | None = None
     cache: Path = Path("cache")
     workers: int = 2
+    engine: Engine = InlineGrid
     command: str = "python simulations/run.py"
 
     def __post_init__(self) -> None:
@@ -190,7 +193,7 @@ def _run_fold(
             continue
         progress(f"training {arm}", done, total)
         try:
-            trained = train_arm(arm, fold, ready.hospitals, folder / "checkpoints", federated)
+            trained = train_arm(arm, fold, ready.hospitals, folder / "checkpoints", federated, options.engine)
             scores = score_arm(fold, trained, ablate=arm == "federated")
         except WorkFailed as exc:  # the other arms are still worth a report
             log.error("an arm failed", arm=arm, reason=str(exc))
