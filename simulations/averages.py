@@ -10,7 +10,7 @@ from shared.metrics import Value, interval
 from shared.metrics.scored import Floats
 from simulations.scores import Measured
 
-__all__ = ["Difference", "average", "difference"]
+__all__ = ["Difference", "average", "difference", "draws_of", "points_of"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ def average(repeats: Sequence[Sequence[Measured]]) -> dict[str, Value]:
     events = None if first[0].events is None else sum(fold.events or 0 for fold in first)
     values = {}
     for name in first[0].point:
-        means = _points(repeats, name)
+        means = points_of(repeats, name)
         finite = means[np.isfinite(means)]
         if not len(finite):
             reason = next((fold.reasons[name] for fold in first if name in fold.reasons), "cannot be computed")
             values[name] = Value(None, n=n, events=events, reason=reason)
             continue
-        low, high = interval(_draws(repeats, name))
+        low, high = interval(draws_of(repeats, name))
         sd = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
         values[name] = Value(float(finite.mean()), low, high, sd, n, events)
     return values
@@ -45,19 +45,19 @@ def difference(a: Sequence[Sequence[Measured]], b: Sequence[Sequence[Measured]],
     """The mean of a - b over folds and repeats; None when one of them is null everywhere."""
     if metric not in a[0][0].point:
         return None
-    points = _points(a, metric) - _points(b, metric)
+    points = points_of(a, metric) - points_of(b, metric)
     if not np.isfinite(points).any():
         return None
-    low, high = interval(_draws(a, metric) - _draws(b, metric))
+    low, high = interval(draws_of(a, metric) - draws_of(b, metric))
     return Difference(float(np.nanmean(points)), low, high)
 
 
-def _points(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:
+def points_of(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:
     """(R,) the mean over the folds of each repeat, NaN where no fold gives a value."""
     return np.array([_nanmean(np.array([[float(fold.point[name][0])] for fold in folds]))[0] for folds in repeats])
 
 
-def _draws(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:
+def draws_of(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:
     """(D,) draw d averaged over all folds of all repeats."""
     return _nanmean(np.array([fold.draws[name] for folds in repeats for fold in folds]))
 

@@ -18,7 +18,7 @@ from shared.weights import new_model
 from simulations.attention import Pictures
 from simulations.averages import average, difference
 from simulations.fold import Fold
-from simulations.scores import Measured
+from simulations.scores import Measured, Scores
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves", "run_json"]
 
@@ -44,6 +44,8 @@ class RunRecord:
         self.seconds: dict[str, float] = {}
         self.round_seconds: list[float] = []
         self.curves: dict[str, list[dict[str, Any]]] = {}
+        self.scored: dict[str, list[Scores]] = {}  # the folds of the first repeat, for calibration
+        self.folds: list[list[str]] = []  # digests of the folds of each repeat
         self.attention: dict[str, dict[str, Any]] = {}
         self.pictures: dict[str, Pictures | None] = {}
         self.ledger_heads: Path | None = None  # file of the ledger heads behind `rounds`
@@ -55,6 +57,7 @@ class RunRecord:
         self.failed[arm] = reason
         for table in (self.arms, self.without, self.subsets, self.heads, self.rounds, self.curves, self.seconds):
             table.pop(arm, None)
+        self.scored.pop(arm, None)
         self.attention.pop(arm, None)
         self.pictures.pop(arm, None)
 
@@ -154,7 +157,7 @@ def run_json(
 
 def _arm(record: RunRecord, arm: str, main: Sequence[str]) -> dict[str, Any]:
     table = record.arms[arm]
-    plain = {where: _values(measured) for where, measured in table.items() if not where.startswith("sites.")}
+    plain = {where: _values(measured) for where, measured in table.items() if "." not in where}
     without = {
         modality: {where: _values(part[where]) for where in ("own", "unseen") if where in part}
         for modality, part in record.without.get(arm, {}).items()
@@ -165,9 +168,10 @@ def _arm(record: RunRecord, arm: str, main: Sequence[str]) -> dict[str, Any]:
     }
     subsets = {name: _subset(part, main) for name, part in record.subsets.get(arm, {}).items()}
     rounds = record.rounds.get(arm, [])
-    return {**plain, "sites": _sites(table), "without": without, "subsets": subsets, "rounds": rounds} | (
-        {"heads": heads} if heads else {}
-    )
+    further = {"heads": heads, "unseen_sites": _sites(table, where="unseen")}  # each where there is any
+    return {**plain, "sites": _sites(table), "without": without, "subsets": subsets, "rounds": rounds} | {
+        name: part for name, part in further.items() if part
+    }
 
 
 def _subset(part: Mapping[str, Repeats], main: Sequence[str]) -> dict[str, Any]:
@@ -176,8 +180,10 @@ def _subset(part: Mapping[str, Repeats], main: Sequence[str]) -> dict[str, Any]:
     return {**plain, "sites": _sites(part, main)}
 
 
-def _sites(table: Mapping[str, Repeats], names: Sequence[str] | None = None) -> dict[str, Any]:
-    return {w.removeprefix("sites."): _values(m, names) for w, m in sorted(table.items()) if w.startswith("sites.")}
+def _sites(table: Mapping[str, Repeats], names: Sequence[str] | None = None, where: str = "sites") -> dict[str, Any]:
+    """Each hospital's scores: of its own test patients, or with `where` = unseen of all its patients, never seen."""
+    prefix = f"{where}."
+    return {w.removeprefix(prefix): _values(m, names) for w, m in sorted(table.items()) if w.startswith(prefix)}
 
 
 def _values(repeats: Repeats, names: Sequence[str] | None = None) -> dict[str, Any]:

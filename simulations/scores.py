@@ -1,6 +1,6 @@
 """Score trained arms on patients, with the bootstrap draws that all arms of a fold share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -28,6 +28,8 @@ from simulations.fold import Fold
 __all__ = ["DRAWS", "Measured", "Scores", "measure_scores", "score_arm", "subsets_of"]
 
 DRAWS = 1000
+UNSEEN_SITE = 10
+"""An unseen hospital with fewer patients has no scores of its own."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _have(patients: Patients, kept: tuple[str, ...]) -> NDArray[np.bool_]:
 
 
 def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
-    """`own`, `own_site_mean`, `unseen` and `sites.<id>` of one arm.
+    """`own`, `own_site_mean`, `unseen`, `sites.<id>`, and `unseen.<id>` of an unseen hospital of 10 patients or more.
 
     Weights depend on the fold only, so that differences between arms are paired by patient.
     """
@@ -145,14 +147,22 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
     if scores.unseen:
         weights = bootstrap_weights(len(scores.unseen[0]), DRAWS, derive_seed(*seed, "unseen"))
         parts = [_measured(scored, weights, survival) for scored in scores.unseen]
-        result["unseen"] = Measured(
-            plain_mean([part.point for part in parts]),
-            plain_mean([part.draws for part in parts]),
-            parts[0].reasons,
-            parts[0].n,
-            parts[0].events,
-        )
+        result["unseen"] = _mean_over_models(parts)
+        strangers = np.unique(scores.unseen[0].site).tolist()
+        for site in strangers:
+            rows = np.flatnonzero(scores.unseen[0].site == site)
+            if len(strangers) == 1 and len(rows) >= UNSEEN_SITE:
+                result[f"unseen.{site}"] = result["unseen"]
+            elif len(rows) >= UNSEEN_SITE:
+                parts = [_measured(scored.take(rows), weights[:, rows], survival) for scored in scores.unseen]
+                result[f"unseen.{site}"] = _mean_over_models(parts)
     return result
+
+
+def _mean_over_models(parts: Sequence[Measured]) -> Measured:
+    first = parts[0]
+    point, draws = plain_mean([part.point for part in parts]), plain_mean([part.draws for part in parts])
+    return Measured(point, draws, first.reasons, first.n, first.events)
 
 
 def _measured(scored: Scored, weights: Floats, survival: bool) -> Measured:

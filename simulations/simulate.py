@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from server.checkpoint import write_atomically
 from server.heads import FILE as HEADS
 from server.privacy_report import write_run_report
 from server.results import save_model, write_manifest, write_study
+from shared.cohort.load import SitePatients
 from shared.digests import canonical_json
 from shared.errors import BadInput, MmfedError, WorkFailed
+from shared.metrics import MAIN
 from shared.model_card import model_card
 from shared.run_folder import ModelInputs
 from shared.site import read_site
@@ -28,6 +30,8 @@ from simulations.adapt import of_fold
 from simulations.arms import ARMS, Trained, train_arm
 from simulations.attention import examine
 from simulations.baselines import score_baselines
+from simulations.calibration import calibration
+from simulations.draws import cohort_digest, fold_digest, save_draws
 from simulations.engine import Engine
 from simulations.fold import Fold, load_sites, make_folds
 from simulations.heads import score_heads
@@ -127,12 +131,14 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     for repeat in range(options.repeats):
         folds = make_folds(hospitals, of_fold(study, repeat, 0), options.min_site_patients, options.folds)
         first = first or folds
+        record.folds.append([fold_digest(fold) for fold in folds])
         for number, fold in enumerate(folds):
             _run_fold(options, ready, fold, folder, record, (repeat, number, len(folds)), progress)
     if not record.arms:
         raise WorkFailed("; ".join(record.failed.values()))
-    _, excluded = load_sites(hospitals, study)
+    everybody, excluded = load_sites(hospitals, study)
     excluded += _left_out(ready.everyone)
+    excluded += _without_part(everybody, first)
     notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
     notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
     if first[0].withheld:
@@ -155,6 +161,8 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "command": options.command,
         "notes": notes,
         "started": started.isoformat(timespec="seconds"),
+        "calibration": calibration(record.scored),
+        "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
     }
     made = [*study.modalities.names, "outcomes"] if synthetic else []
     metrics = metrics_json(study, record, first, excluded, repeats=options.repeats, synthetic=made, extra=extra)
@@ -162,6 +170,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         metrics["signal"] = _signal(metrics)
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
     write_study(folder, study)
+    save_draws(folder, (record.arms, record.baselines), MAIN[study.task.kind])
     if "federated" in record.arms:
         write_atomically(folder / "model-card.md", model_card(study, metrics).encode())
     else:  # a model of an earlier run in this folder, or of a fold before the arm failed, is not this run's
@@ -201,6 +210,8 @@ def _run_fold(
             continue
         federated = trained if arm == "federated" else federated
         record.put(record.arms.setdefault(arm, {}), measure_scores(scores, fold), repeat)
+        if repeat == 0:
+            record.scored.setdefault(arm, []).append(replace(scores, without={}, subsets={}))
         further = score_heads(fold, trained)
         for kept, parts in (
             (record.without, scores.without),
@@ -244,6 +255,12 @@ def _save(folder: Path, arm: str, trained: Trained) -> None:
     save_model(folder, model.arrays, None if model.statistics is None else model.statistics.table)
     lines = [canonical_json(round_) for round_ in trained.rounds]
     write_atomically(folder / "events.jsonl", ("\n".join(lines) + "\n").encode())
+
+
+def _without_part(sites: Mapping[str, SitePatients], folds: Sequence[Fold]) -> Counter[str]:
+    """Patients of hospitals that are in no fold, neither trained on nor unseen."""
+    absent = sum(len(data.patients) for site, data in sites.items() if not any(site in fold.sites for fold in folds))
+    return Counter({"hospital too small to be left out in turn": absent}) if absent else Counter()
 
 
 def _left_out(hospitals: Sequence[Hospital]) -> Counter[str]:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ def _run(options: Options) -> tuple[Path, dict[str, Any], list[str]]:
 def test_the_run_folder_holds_everything_and_nothing_else(tiny_run: Any) -> None:
     assert {path.name for path in tiny_run.folder.iterdir()} == {
         "metrics.json", "report.html", "study.toml", "model.safetensors", "gene_stats.safetensors", "manifest.json",
-        "events.jsonl", "checkpoints", "study.json", "model-card.md",
+        "events.jsonl", "checkpoints", "study.json", "model-card.md", "draws.safetensors",
     }  # fmt: skip
 
 
@@ -117,6 +118,13 @@ def test_leave_one_site_out_counts_every_site_as_unseen_once(
     assert metrics["protocol"]["folds"] == 3
     assert metrics["cohort"]["unseen"]["patients"] == metrics["arms"]["pooled"]["unseen"]["accuracy"]["n"] == 75
     assert set(metrics["arms"]["pooled"]["sites"]) == {"02", "06", "HT"}
+    apart = metrics["arms"]["pooled"]["unseen_sites"]  # every hospital where it was left out
+    assert {site: part["accuracy"]["n"] for site, part in apart.items()} == {"02": 25, "06": 24, "HT": 26}
+    mean = sum(part["accuracy"]["value"] for part in apart.values()) / 3
+    assert metrics["arms"]["pooled"]["unseen"]["accuracy"]["value"] == pytest.approx(mean)
+    assert metrics["cohort"]["excluded"] == {"hospital too small to be left out in turn": 7}
+    bins = metrics["calibration"]["pooled"]["unseen"]["bins"]
+    assert sum(each["n"] for each in bins) == 75
 
 
 @pytest.mark.slow
@@ -139,6 +147,28 @@ def test_hospitals_and_patients_without_data_are_counted(
     assert metrics["cohort"]["excluded"] == {"label missing": 1, "no modality of the study": 5}
     assert metrics["cohort"]["patients"] == 49 - 6
     assert said[0] == metrics["notes"][0] == "The cohort has no clinical: the study was run without."
+
+
+@pytest.mark.slow
+def test_the_same_seed_twice_gives_the_same_bytes(tiny_cohort: Path, make_study: MakeStudy, tmp_path: Path) -> None:
+    """metrics.json apart from times; nothing is shared between the two runs but the cohort."""
+
+    def run(name: str) -> tuple[bytes, bytes]:
+        folder, _, _ = _run(
+            Options(
+                make_study("training.rounds=2"),
+                cohort=str(tiny_cohort),
+                out=tmp_path / name / "run",
+                cache=tmp_path / name / "cache",
+            )
+        )
+        text = (folder / "metrics.json").read_text()
+        assert text.count('"seconds":') == 2  # one a round of the federation
+        timeless = re.sub(r'"(started|seconds)": [^,\n]*|"timing": \{[^}]*\{[^}]*\}[^}]*\}', "", text)
+        assert '"prepare_s"' not in timeless
+        return timeless.encode(), (folder / "draws.safetensors").read_bytes()
+
+    assert run("first") == run("second")
 
 
 @pytest.mark.parametrize(
