@@ -37,6 +37,11 @@ class StarFile:
         """Symbols in the order of the file."""
         return self._cells("gene_name", self.lines)
 
+    @property
+    def gene_types(self) -> list[str]:
+        """Kinds of gene, such as protein_coding, in the order of the file."""
+        return self._cells("gene_type", self.lines)
+
     def values(self, column: str, positions: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Numbers of a column, of all genes or of those at `positions`.
 
