@@ -270,15 +270,29 @@ class Federation(Document):
 class Split(Document):
     """How patients are split; `repeat` and `fold` are set by a simulation.
 
+    `folds` counts those of patient-kfold, whose test patients are one fold of every site, and of preserved-site-kfold,
+    whose unseen sites are one fold of all; test_fraction is what else a training site keeps for its own test.
     `by` stratum keeps the classes of training and test patients alike; `by` patient decides each patient alone, which
     a study with privacy asks for and has unless it says otherwise.
     """
 
-    protocol: Literal["holdout", "leave-one-site-out"] = "holdout"
+    protocol: Literal["holdout", "patient-kfold", "leave-one-site-out", "preserved-site-kfold"] = "holdout"
     test_fraction: Fraction = 0.3
     by: Annotated[Literal["stratum", "patient"], Added] = "stratum"
+    folds: Annotated[int, Field(ge=2, le=20), Added] = 5
     repeat: Annotated[int, Field(ge=0)] = 0
     fold: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def counted(self) -> bool:
+        """Whether the protocol has `folds` folds."""
+        return self.protocol.endswith("kfold")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Split":
+        if self.counted and self.fold >= self.folds:
+            raise ValueError(f"expected fold below folds = {self.folds}, got {self.fold}; count from 0")
+        return self
 
 
 class Study(Document):

@@ -5,18 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
 from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, Refused, StudyError
+from shared.seeds import derive_seed
 from shared.site import Disclosure, read_site
 from shared.study import Study
 from shared.tasks import task_of
 from simulations.hospitals import Hospital
+from simulations.preserved_sites import assign_sites
 
-__all__ = ["Fold", "load_sites", "make_folds"]
+__all__ = ["Fold", "load_sites", "make_folds", "preserved_folds"]
 
 
 @dataclass(frozen=True)
@@ -109,30 +113,69 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
     Raises
     ------
     CohortError
-        Fewer training sites than the study's quorum.
+        Fewer training sites than the study's quorum, or than the protocol needs.
     StudyError
         The study keeps no test patients.
     """
-    if not study.split.test_fraction:
+    split = study.split
+    if not split.test_fraction:
         raise StudyError("split.test_fraction: expected more than 0, got 0.0; write e.g. 0.3")
     sites, _ = load_sites(hospitals, study)
     large = tuple(sorted(site for site, data in sites.items() if _trains(data, least)))
-    needed = study.federation.quorum + (study.split.protocol == "leave-one-site-out")
-    if len(large) < needed:
+    _refuse_few(len(large), study.federation.quorum + (split.protocol == "leave-one-site-out"), len(sites), least)
+    if split.protocol == "holdout":
+        return [Fold(study, sites, large)]
+    if split.protocol == "patient-kfold":
+        parts = [_of_fold(study, number) for number in range(split.folds)]
+        return [Fold(part, load_sites(hospitals, part)[0], large) for part in parts]
+    if split.protocol == "leave-one-site-out":
+        left_out: list[tuple[str, ...]] = [(site,) for site in _largest_first(large, sites)[:folds]]
+    else:
+        left_out = preserved_folds(study, sites)
+    result = []
+    for number, out in enumerate(left_out):
+        part, training = _of_fold(study, number), tuple(name for name in large if name not in out)
+        _refuse_few(len(training), study.federation.quorum, len(sites), least)
+        members = [hospital for hospital in hospitals if hospital.id in (*training, *out)]
+        result.append(Fold(part, load_sites(members, part)[0], training))
+    return result
+
+
+def preserved_folds(study: Study, sites: Mapping[str, SitePatients]) -> list[tuple[str, ...]]:
+    """The sites of every fold of preserved-site-kfold: all sites, each in one, classes (or deaths) as even as can be.
+
+    Raises
+    ------
+    CohortError
+        Fewer sites than folds.
+    """
+    names, folds = sorted(sites), study.split.folds
+    if len(names) < folds:
+        raise CohortError(
+            f"expected at least {folds} hospitals for preserved-site-kfold with {folds} folds, got {len(names)}; "
+            f"use --folds {len(names)} or --protocol leave-one-site-out"
+        )
+    strata = sorted({int(stratum) for name in names for stratum in sites[name].strata})
+    counts = np.array([[int((sites[name].strata == stratum).sum()) for stratum in strata] for name in names])
+    fold = assign_sites(counts, folds, derive_seed(study.seed, "preserved sites")).fold
+    return [tuple(name for name, of in zip(names, fold.tolist(), strict=True) if of == f) for f in range(folds)]
+
+
+def _largest_first(names: Sequence[str], sites: Mapping[str, SitePatients]) -> list[str]:
+    return sorted(names, key=lambda site: (-len(sites[site].patients), site))
+
+
+def _of_fold(study: Study, number: int) -> Study:
+    return study.model_copy(update={"split": study.split.model_copy(update={"fold": number})})
+
+
+def _refuse_few(training: int, needed: int, sites: int, least: int) -> None:
+    """CohortError when too few sites can train."""
+    if training < needed:
         raise CohortError(
             f"expected at least {needed} sites with {least} usable patients, {Disclosure().min_patients} of them for "
-            f"training, got {len(large)} of {len(sites)}; lower --min-site-patients or choose another --split"
+            f"training, got {training} of {sites}; lower --min-site-patients or choose another --split"
         )
-    if study.split.protocol == "holdout":
-        return [Fold(study, sites, large)]
-    left_out = sorted(large, key=lambda site: (-len(sites[site].patients), site))[:folds]
-    result = []
-    for number, site in enumerate(left_out):
-        split = study.split.model_copy(update={"fold": number})
-        part = study.model_copy(update={"split": split})
-        again, _ = load_sites([h for h in hospitals if h.id in large], part)
-        result.append(Fold(part, again, tuple(name for name in large if name != site)))
-    return result
 
 
 def _trains(data: SitePatients, least: int) -> bool:

@@ -48,7 +48,7 @@ def option_faults(
         return [*faults, str(exc)]
     if folds is not None and folds >= 1 and protocol == "holdout":
         faults.append(
-            '--folds: expected split.protocol = "leave-one-site-out" beside it, got "holdout", which has one fold; '
-            "leave it out or change the protocol"
+            "--folds: expected --protocol patient-kfold, preserved-site-kfold or leave-one-site-out beside it, got "
+            "holdout, which has one fold; leave it out or change the protocol"
         )
     return faults

@@ -229,17 +229,16 @@ def _floors(study: Study, record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _cohort(study: Study, folds: Sequence[Fold], excluded: Mapping[str, int]) -> dict[str, Any]:
-    fold, names = folds[0], {site for fold in folds for site in fold.training}
-    everyone = [data.patients for data in fold.sites.values()]
-    held_out = study.split.protocol == "leave-one-site-out"
+    names = {site for fold in folds for site in fold.training}
+    everyone = {site: data.patients for fold in folds for site, data in fold.sites.items()}
     sites = {}
     for site in sorted(names):
         source = next(f for f in folds if site in f.training)
         sites[site] = _site(study, source.sites[site].patients, source.sites[site].test)
-    strangers = [fold.sites[site].patients for site in sorted(fold.sites) if site not in names]
-    unseen = strangers if not held_out else everyone
+    strangers = {site for fold in folds for site in fold.sites if site not in fold.training}
+    unseen = [everyone[site] for site in sorted(strangers)]
     return {
-        "patients": sum(map(len, everyone)),
+        "patients": sum(map(len, everyone.values())),
         "excluded": dict(sorted(excluded.items())),
         "sites": sites,
         "unseen": {

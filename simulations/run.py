@@ -29,8 +29,13 @@ def main(
     arms: Annotated[
         str, typer.Option(help="Comma-separated arms; finetuned and personal are further ones.")
     ] = "federated,pooled,local",
-    protocol: Annotated[str, typer.Option(help="holdout or leave-one-site-out; default: the study's.")] = "",
-    folds: Annotated[int, typer.Option(help="Leave out at most this many sites in turn; 0 = all.")] = 0,
+    protocol: Annotated[
+        str,
+        typer.Option(help="holdout, patient-kfold, preserved-site-kfold or leave-one-site-out; default: the study's."),
+    ] = "",
+    folds: Annotated[
+        int, typer.Option(help="Folds of a k-fold protocol, 0 = 5; sites to leave out in turn, 0 = all.")
+    ] = 0,
     repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds; 0 = the study's.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed; -1 = the study's.")] = -1,

@@ -26,7 +26,7 @@ from shared.run_folder import ModelInputs
 from shared.site import read_site
 from shared.study import DetectionTask, Study, SurvivalTask
 from shared.study_toml import study_toml
-from simulations.adapt import of_fold
+from simulations.adapt import of_fold, override
 from simulations.arms import ARMS, Trained, train_arm
 from simulations.attention import examine
 from simulations.baselines import score_baselines
@@ -91,8 +91,10 @@ class Options:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """`settings`, and the seed as one of them."""
-        return self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
+        """`settings`, with the seed and the folds of a k-fold protocol among them."""
+        changes = self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
+        counted = self.folds and override(self.study, self.settings).split.counted
+        return (*changes, f"split.folds={self.folds}") if counted else changes
 
 
 def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:

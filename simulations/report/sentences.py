@@ -27,7 +27,7 @@ WHOM = {
 
 def left_out_in_turn(metrics: dict[str, Any]) -> bool:
     """Whether every hospital is unseen once, so that trained and unseen patients are the same people."""
-    return (metrics.get("protocol") or {}).get("name") == "leave-one-site-out"
+    return (metrics.get("protocol") or {}).get("name") in ("leave-one-site-out", "preserved-site-kfold")
 
 
 def hospitals(sites: object) -> str:

@@ -106,6 +106,7 @@ OTHER: dict[str, Any] = {
     "split.protocol": "leave-one-site-out",
     "split.test_fraction": 0.2,
     "split.by": "patient",
+    "split.folds": 4,
     "split.repeat": 1,
     "split.fold": 1,
 }

@@ -155,3 +155,35 @@ def test_patients_of_sites_without_a_usable_one_are_counted(
     sites, excluded = load_sites(prepared.hospitals, prepared.study)
     assert list(sites) == ["AA"]
     assert excluded == {"label missing": 4}  # the three of BB, which has nobody else, among them
+
+
+def test_patient_kfold_tests_every_patient_of_a_training_site_once(tiny: Any) -> None:
+    folds = make_folds(
+        tiny.hospitals, override(tiny.study, ["split.protocol=patient-kfold", "split.folds=3"]), 20, None
+    )
+    parts = [_cases(fold) for fold in folds]
+    everyone = parts[0]["train"] | parts[0]["test"]
+    assert sorted(case for part in parts for case in part["test"]) == sorted(everyone)
+    assert all(part["train"] == everyone - part["test"] for part in parts)
+    assert len({frozenset(part["unseen"]) for part in parts}) == 1
+    assert [fold.training for fold in folds] == [TRAINING] * 3
+
+
+def test_preserved_site_kfold_never_parts_a_hospital(tiny: Any) -> None:
+    """Small hospitals are in a fold as well, and never train."""
+    study = override(tiny.study, ["split.protocol=preserved-site-kfold", "split.folds=2", "federation.quorum=1"])
+    folds = make_folds(tiny.hospitals, study, 20, None)
+    unseen = [set(fold.sites) - set(fold.training) for fold in folds]
+    assert sorted(site for part in unseen for site in part) == ["02", "06", "HT", "QQ"]
+    for fold in folds:
+        assert "QQ" not in fold.training
+        assert fold.training
+        cases = _cases(fold)
+        assert not cases["train"] & cases["unseen"]
+        assert cases["test"]
+
+
+def test_more_folds_than_hospitals_are_refused(tiny: Any) -> None:
+    study = override(tiny.study, ["split.protocol=preserved-site-kfold", "split.folds=5"])
+    with pytest.raises(CohortError, match="expected at least 5 hospitals .*, got 4; use --folds 4 or"):
+        make_folds(tiny.hospitals, study, 20, None)

@@ -174,12 +174,18 @@ def test_the_same_seed_twice_gives_the_same_bytes(tiny_cohort: Path, make_study:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"arms": ("federated", "central")}, "--arms: expected some of federated, pooled, local, got central"),
-        ({"arms": ()}, "--arms: expected some of federated, pooled, local, got none"),
+        (
+            {"arms": ("federated", "central")},
+            "--arms: expected some of federated, pooled, local, finetuned, personal, got central",
+        ),
+        ({"arms": ()}, "--arms: expected some of federated, pooled, local, finetuned, personal, got none"),
         ({"repeats": 0}, "--repeats: expected at least 1, got 0"),
         ({"min_site_patients": -3}, "--min-site-patients: expected at least 1, got -3"),
         ({"folds": -1}, "--folds: expected at least 1, got -1"),
-        ({"folds": 2}, "--folds: expected split.protocol = .leave-one-site-out. beside it, got .holdout."),
+        (
+            {"folds": 2},
+            "--folds: expected --protocol patient-kfold, preserved-site-kfold or leave-one-site-out beside it",
+        ),
         ({"seed": -2}, "--seed: expected 0 or more, or -1 for the study's, got -2"),
         ({"out": Path(__file__)}, "--out: expected a folder, got the file "),
         ({"out": Path(__file__) / "run"}, "--out: expected a folder, got the file "),

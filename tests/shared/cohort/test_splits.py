@@ -63,3 +63,21 @@ def test_by_patient_the_fraction_holds_on_average() -> None:
 
 def test_nobody_is_split_into_nothing() -> None:
     assert split([], []) == set()
+
+
+@pytest.mark.parametrize("by", ["stratum", "patient"])
+def test_folds_of_patients_part_the_site(by: str) -> None:
+    cases, strata = [f"P{i}" for i in range(53)], [i % 3 for i in range(53)]
+    folds = [split(cases, strata, protocol="patient-kfold", folds=4, fold=fold, by=by) for fold in range(4)]
+    assert sorted(case for fold in folds for case in fold) == sorted(cases)
+    if by == "stratum":
+        assert {len(fold) for fold in folds} <= {13, 14}
+        for stratum in range(3):
+            members = {case for case, s in zip(cases, strata, strict=True) if s == stratum}
+            assert {len(fold & members) for fold in folds} <= {4, 5}
+
+
+def test_folds_of_patients_change_with_the_repeat() -> None:
+    cases = [f"P{i}" for i in range(40)]
+    first, other = (split(cases, [0] * 40, protocol="patient-kfold", repeat=repeat) for repeat in (0, 1))
+    assert first != other
