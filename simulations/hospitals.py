@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,9 @@ from shared.digests import sha256_json
 from shared.errors import BadInput, CohortError
 from shared.site import ImportedFeatures
 from simulations.encoder_file import ENCODER_FILE, encoder_of, encoder_toml
+from simulations.tcga.barcodes import is_tcga, other_programmes, programme_of
+from simulations.tcga.merge_small import Rule, merge_small_sites
+from simulations.tcga.tissue_source_sites import site_notes
 
 __all__ = ["Hospital", "site_of_patients", "split_cohort"]
 
@@ -62,18 +65,24 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
     barcodes = [
         case.startswith("TCGA-") and len(case.split("-")) >= 3 and len(case.split("-")[1]) == 2 for case in cases
     ]
+    others = other_programmes(cases) if any(programme_of(case) for case in cases if not is_tcga(case)) else ""
     split = split or ("tss" if all(barcodes) else "column:site")
     if split == "tss":
         if not all(barcodes):
+            got = others or f"{barcodes.count(False)} other case ids"
             raise CohortError(
-                f"clinical.tsv: expected TCGA barcodes for --split tss, got {barcodes.count(False)} other case ids; "
-                "use --split column:NAME"
+                f"clinical.tsv: expected TCGA barcodes for --split tss, got {got}; use --split column:NAME"
             )
         return {case: case[BARCODE_SITE] for case in cases}
     if not split.startswith("column:"):
         raise BadInput(f"--split: expected tss or column:NAME, got {split!r}; choose one of them")
     column = split.removeprefix("column:")
     if column not in clinical.columns:
+        if others:
+            raise CohortError(
+                f"clinical.tsv: expected TCGA barcodes, which name the hospital, or a column {column!r} for --split, "
+                f"got {others} and no such column; write the hospital into a column and use --split column:NAME"
+            )
         raise CohortError(f"clinical.tsv: expected a column {column!r} for --split, got none; name another column")
     sites = [str(value).strip() for value in clinical[column]]
     if not all(sites):
@@ -84,14 +93,35 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
     return dict(zip(cases, (_site_id(site) for site in sites), strict=True))
 
 
-def split_cohort(cohort: Path, split: str | None, cache: Path) -> list[Hospital]:
+def split_cohort(
+    cohort: Path,
+    split: str | None,
+    cache: Path,
+    *,
+    merge: Rule = "none",
+    least: int = 20,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> list[Hospital]:
     """Write `cache/<name>-<digest>/<site>/` for every site of the cohort; folders that are there are reused.
 
     Slides, clinical images and features made elsewhere are linked, not copied. The expression scale is the one that
     the whole cohort's table seems to be on; the encoder of the features is the one that features/encoder.toml names.
+    With `merge`, tissue source sites of fewer than `least` patients are put together (simulations/tcga/merge_small.py);
+    `say` is given one sentence for every merge, and what else is to be known of the site codes.
     """
     clinical = read_clinical(cohort)
     sites = site_of_patients(clinical, split)
+    by_code = split == "tss" or (split is None and all(map(is_tcga, sites)))
+    if merge != "none" and not by_code:
+        raise BadInput(
+            f"--merge-small: expected --split tss beside it, got {split or 'a column'}; leave one of them out"
+        )
+    if by_code:
+        for sentence in site_notes(list(sites.values())):
+            say(sentence)
+        sites, merged = merge_small_sites(sites, merge, least)
+        for sentence in merged:
+            say(sentence)
     state = [(str(path.relative_to(cohort)), path.stat().st_size, path.stat().st_mtime_ns) for path in _inputs(cohort)]
     # where the links lead: they do not move along
     linked = str(cohort.resolve()) if any((cohort / name).is_dir() for name in LINKED) else ""

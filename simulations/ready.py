@@ -12,6 +12,7 @@ from shared.study import DetectionTask, Study
 from simulations.adapt import adapt, override
 from simulations.hospitals import Hospital, split_cohort
 from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
+from simulations.tcga.merge_small import Rule
 
 __all__ = ["Progress", "Ready", "make_ready", "prepare_hospitals"]
 
@@ -40,6 +41,8 @@ def make_ready(
     study_folder: Path | None = None,
     cache: Path = Path("cache"),
     workers: int = 2,
+    merge: Rule = "none",
+    least: int = 20,
     progress: Progress,
 ) -> Ready:
     """Draw or find the cohort, fit the study to it, split it by hospital and prepare every hospital.
@@ -54,6 +57,8 @@ def make_ready(
         `--set key=value`, applied to the study first.
     study_folder
         Folder of the study file, to which a GMT path is relative.
+    merge, least
+        How tissue source sites of fewer than `least` patients are put together, as in `split_cohort`.
 
     Raises
     ------
@@ -63,7 +68,10 @@ def make_ready(
     written = override(study, settings)
     folder, synthetic = _cohort_of(cohort, written.seed, cache, workers, progress)
     fitting, notes = adapt(written, folder, synthetic=synthetic, folder=study_folder)
-    everyone = split_cohort(folder, split, cache / "hospitals")
+    said: list[str] = []
+    everyone = split_cohort(folder, split, cache / "hospitals", merge=merge, least=least, say=said.append)
+    if not synthetic or merge != "none":  # the site codes of a synthetic cohort are made up
+        notes += said
     return Ready(fitting, folder, synthetic, everyone, prepare_hospitals(everyone, fitting, progress), tuple(notes))
 
 
