@@ -93,8 +93,15 @@ class Options:
     def changes(self) -> tuple[str, ...]:
         """`settings`, with the seed and the folds of a k-fold protocol among them."""
         changes = self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
-        counted = self.folds and override(self.study, self.settings).split.counted
-        return (*changes, f"split.folds={self.folds}") if counted else changes
+        return (*changes, f"split.folds={self.folds}") if self.folds and self._counted else changes
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the study's protocol has as many folds as one asks for; a study that is wrong is refused elsewhere."""
+        try:
+            return override(self.study, self.settings).split.counted
+        except BadInput:
+            return False
 
 
 def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
