@@ -43,6 +43,7 @@ from simulations.ready import Progress, Ready, make_ready
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_scores, score_arm
+from simulations.tcga.merge_small import Rule
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Options:
     cohort: str = "synthetic"
     split: str | None = None
     min_site_patients: int = 20
+    merge_small: Rule = "none"
     arms: tuple[str, ...] = ("federated", "pooled", "local")
     folds: int | None = None
     repeats: int = 1
@@ -97,7 +99,7 @@ class Options:
 
     @property
     def _counted(self) -> bool:
-        """Whether the study's protocol has as many folds as one asks for; a study that is wrong is refused elsewhere."""
+        """Whether the study's protocol has as many folds as one asks for; option_faults tells of a wrong study."""
         try:
             return override(self.study, self.settings).split.counted
         except BadInput:
@@ -127,6 +129,8 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         study_folder=options.study_folder,
         cache=options.cache,
         workers=options.workers,
+        merge=options.merge_small,
+        least=options.min_site_patients,
         progress=progress,
     )
     study, hospitals, synthetic = ready.study, ready.hospitals, ready.synthetic

@@ -105,7 +105,7 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
     ("arguments", "message"),
     [
         (["--cohort", "nowhere"], NOWHERE),
-        (["--arms", "federated,central"], "--arms: expected some of federated, pooled, local, finetuned, personal, got "),
+        (["--arms", "federated,central"], "--arms: expected some of federated, pooled, local, finetuned, personal"),
         (["--study", "no_such"], "--study: expected a TOML file or one of bone, default, features_linear, "),
         (["--set", "training.rounds"], "--set: expected key=value, got 'training.rounds'; write e.g. --set "),
         (["--folds", "-1"], "--folds: expected at least 1, got -1; correct it"),
