@@ -54,6 +54,8 @@ def simulate_detection(
         study_folder=options.study_folder,
         cache=options.cache,
         workers=options.workers,
+        merge=options.merge_small,
+        least=options.min_site_patients,
         progress=progress,
     )
     study = ready.study

@@ -26,6 +26,9 @@ def main(
     ] = "",
     split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
     min_site_patients: Annotated[int, typer.Option(help="Smaller sites are never trained on.")] = 20,
+    merge_small: Annotated[
+        str, typer.Option(help="Put smaller TCGA sites together by hospital, state or region; none.")
+    ] = "none",
     arms: Annotated[
         str, typer.Option(help="Comma-separated arms; finetuned and personal are further ones.")
     ] = "federated,pooled,local",
@@ -67,6 +70,7 @@ def main(
     from simulations.report.terminal import privacy_lines
     from simulations.simulate import Options, simulate
     from simulations.studies import cohort_of
+    from simulations.tcga.merge_small import rule_of
 
     console = Console()
     configure_logs(level=30)
@@ -89,6 +93,7 @@ def main(
         cohort=cohort or cohort_of(study),
         split=split or None,
         min_site_patients=min_site_patients,
+        merge_small=rule_of(merge_small),
         arms=tuple(arm.strip() for arm in arms.split(",") if arm.strip()),
         folds=folds or None,
         repeats=repeats,
