@@ -21,6 +21,7 @@ from shared.errors import BadInput, CohortError, StudyError
 from shared.resolve import resolve
 from shared.study import ClassificationTask, DetectionTask, Federation, Study, SurvivalTask, parse_study
 from shared.tasks import classes_in, task_of
+from simulations.spellings import refuse_spellings
 
 __all__ = ["adapt", "of_fold", "override"]
 
@@ -157,6 +158,7 @@ def _labelled(
     """The task with its classes; adds what the task refuses to `faults`, and classes that nobody has to `notes`."""
     try:
         if isinstance(task, ClassificationTask) and not task.classes:
+            refuse_spellings("clinical.tsv", {n: clinical[n].tolist() for n in task.columns if n in clinical.columns})
             task = task.model_copy(update={"classes": classes_in(clinical, task)})
         labels = task_of(task).labels(clinical)
     except (CohortError, StudyError) as exc:

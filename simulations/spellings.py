@@ -3,8 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-__all__ = ["several_spellings"]
+from shared.cohort.sheets import refuse
+
+__all__ = ["refuse_spellings", "several_spellings"]
 
 MOST = 40
 """Values from which on a column holds no classes."""
@@ -32,6 +35,11 @@ def several_spellings(columns: Mapping[str, Sequence[str]]) -> list[str]:
                     f"column {column!r}: expected one spelling a class, got {listed}; write {spellings[0]!r} throughout"
                 )
     return faults
+
+
+def refuse_spellings(table: str, columns: Mapping[str, Sequence[str]]) -> None:
+    """CohortError that names every class which columns of the file `table` write in several ways."""
+    refuse(Path(table), several_spellings(columns))
 
 
 def _bare(word: str) -> str:
