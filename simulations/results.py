@@ -48,6 +48,7 @@ class RunRecord:
         self.folds: list[list[str]] = []  # digests of the folds of each repeat
         self.attention: dict[str, dict[str, Any]] = {}
         self.pictures: dict[str, Pictures | None] = {}
+        self.signature: dict[str, Any] = {}  # how well the hospital can be told, of the federated arm's first fold
         self.ledger_heads: Path | None = None  # file of the ledger heads behind `rounds`
         self.notes: list[str] = []  # sentences for the report
         self.failed: dict[str, str] = {}  # arm -> reason; an arm that failed once is left out altogether

@@ -30,7 +30,7 @@ from simulations.adapt import of_fold, override
 from simulations.arms import ARMS, Trained, train_arm
 from simulations.attention import examine
 from simulations.baselines import score_baselines
-from simulations.calibration import calibration
+from simulations.calibration import calibration, tested_patients
 from simulations.draws import cohort_digest, fold_digest, save_draws
 from simulations.engine import Engine
 from simulations.fold import Fold, load_sites, make_folds
@@ -43,6 +43,7 @@ from simulations.ready import Progress, Ready, make_ready
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_scores, score_arm
+from simulations.site_signature.measure import measure_signature, with_gap
 from simulations.tcga.merge_small import Rule
 
 log = structlog.get_logger()
@@ -174,13 +175,15 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "command": options.command,
         "notes": notes,
         "started": started.isoformat(timespec="seconds"),
-        "calibration": calibration(record.scored),
+        "calibration": calibration(record.scored, tested_patients(first)),
         "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
     }
     made = [*study.modalities.names, "outcomes"] if synthetic else []
     metrics = metrics_json(study, record, first, excluded, repeats=options.repeats, synthetic=made, extra=extra)
     if synthetic:
         metrics["signal"] = _signal(metrics)
+    if record.signature and "federated" in record.arms:
+        metrics["signature"] = with_gap(record.signature, metrics)
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
     write_study(folder, study)
     save_draws(folder, (record.arms, record.baselines), MAIN[study.task.kind])
@@ -242,6 +245,7 @@ def _run_fold(
             if arm == "federated":
                 record.ledger_heads = trained.ledger_heads
                 _examine(fold, trained, ready, record)
+                _name_hospitals(fold, trained, record)
             if isinstance(fold.study.task, SurvivalTask) and scores.one_model and scores.unseen:
                 record.curves[arm] = risk_curves(scores.unseen[0])
     progress("fitting floors", done, total)
@@ -258,6 +262,16 @@ def _examine(fold: Fold, trained: Trained, ready: Ready, record: RunRecord) -> N
         kind = type(exc).__name__  # not the message, which may name a patient's file
         log.error("what the model looked at is left out", reason=kind)
         record.notes.append(f"What the federated model looked at could not be shown ({kind}) and is left out.")
+
+
+def _name_hospitals(fold: Fold, trained: Trained, record: RunRecord) -> None:
+    """Keep how well the hospital can be told; what has been trained is not lost where that fails."""
+    try:
+        record.signature = measure_signature(fold, trained)
+    except (MmfedError, ValueError, np.linalg.LinAlgError) as exc:
+        kind = type(exc).__name__  # not the message, as above
+        log.error("the site signature is left out", reason=kind)
+        record.notes.append(f"How well the hospital can be told could not be measured ({kind}) and is left out.")
 
 
 def _save(folder: Path, arm: str, trained: Trained) -> None:
