@@ -2,8 +2,9 @@
 
 Classification: 15 equal bins of the top probability, its mean against the share that was right (Guo et al. 2017).
 Survival: at every time edge five equal groups by the predicted survival, its mean against Kaplan-Meier's estimate in
-the group. Folds are pooled: bins and tables of deaths add up. Where several models score the same patients (the local
-arm on unseen hospitals), each prediction counts for one part of its patient, so that `n` and intervals are of patients.
+the group. Folds are pooled: bins and tables of deaths add up. Where several models or folds score the same patients (the
+local arm on unseen hospitals, own patients when hospitals are left out in turn), each prediction counts for one part of
+its patient, so that `n` and intervals are of patients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,10 @@ import numpy as np
 
 from shared.metrics.classification import CALIBRATION_BINS, calibration_bins
 from shared.metrics.scored import Floats, Scored
+from simulations.fold import Fold
 from simulations.scores import Scores
 
-__all__ = ["FEWEST", "GROUPS", "calibration", "kaplan_meier", "wilson"]
+__all__ = ["FEWEST", "GROUPS", "calibration", "kaplan_meier", "tested_patients", "wilson"]
 
 FEWEST = 5
 """Bins of fewer patients are suppressed."""
@@ -24,31 +26,48 @@ Z = 1.959963984540054  # 95 % of a normal distribution
 Bin = dict[str, Any]
 
 
-def calibration(scored: Mapping[str, Sequence[Scores]]) -> dict[str, Any]:
-    """The section `calibration` of metrics.json from the folds of one repeat of every arm.
+def tested_patients(folds: Sequence[Fold]) -> dict[str, int]:
+    """How many different patients the folds score, `own` and `unseen`."""
+    own, unseen = set(), set()
+    for fold in folds:
+        for site, data in fold.sites.items():
+            cases = data.patients.case_id
+            if site in fold.training:
+                own.update(cases[data.test].tolist())
+            else:
+                unseen.update(cases.tolist())
+    return {"own": len(own), "unseen": len(unseen)}
+
+
+def calibration(scored: Mapping[str, Sequence[Scores]], patients: Mapping[str, int]) -> dict[str, Any]:
+    """The section `calibration` of metrics.json.
+
+    Parameters
+    ----------
+    scored
+        Arm -> the folds of one repeat.
+    patients
+        `own`, `unseen` -> how many different patients these folds score.
 
     Returns
     -------
-    arm -> `own` and `unseen` -> {"models", "bins": [{"predicted", "observed", "low", "high", "n", ...}]}
+    arm -> `own` and `unseen` -> {"predictions", "patients", "bins": [{"predicted", "observed", "low", "high", "n", ...}]}
         A bin of classification has `from` and `to` (probability), one of survival `months`, `group` (1 = lowest
         predicted survival) and `events`. A bin with fewer than 5 patients has nulls and a `reason`.
     """
     found: dict[str, Any] = {}
     for arm, folds in scored.items():
-        places: dict[str, list[tuple[Scored, ...]]] = {
-            "own": [(fold.own,) for fold in folds],
-            "unseen": [fold.unseen for fold in folds if fold.unseen],
-        }
-        found[arm] = {place: _pooled(parts) for place, parts in places.items() if any(len(p[0]) for p in parts)}
+        places = {"own": [fold.own for fold in folds], "unseen": [part for fold in folds for part in fold.unseen]}
+        found[arm] = {place: _pooled(parts, patients[place]) for place, parts in places.items() if any(map(len, parts))}
     return found
 
 
-def _pooled(folds: Sequence[Sequence[Scored]]) -> dict[str, Any]:
-    """Bins over all folds; each fold gives one `Scored` a model, all of the same patients."""
-    every = Scored.concat([part for models in folds for part in models])
-    weight = np.concatenate([np.full(len(part), 1 / len(models)) for models in folds for part in models])
+def _pooled(parts: Sequence[Scored], patients: int) -> dict[str, Any]:
+    """Bins over all folds and models, which together score so many different patients."""
+    every = Scored.concat(parts)
+    weight = np.full(len(every), patients / len(every))
     bins = _survival_bins(every, weight) if every.kind == "survival" else _class_bins(every, weight)
-    return {"models": max(map(len, folds)), "bins": bins}
+    return {"predictions": len(every), "patients": patients, "bins": bins}
 
 
 def _class_bins(scored: Scored, weight: Floats) -> list[Bin]:
