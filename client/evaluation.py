@@ -47,4 +47,5 @@ def score_patients(scores: NDArray[np.float64], patients: Patients, study: Study
         site=patients.site,
         edges=task.time_edges if isinstance(task, SurvivalTask) else (),
         ordered=isinstance(task, ClassificationTask) and task.ordered,
+        who=patients.numbers,
     )

@@ -15,8 +15,9 @@ from shared.metrics.scored import Floats
 from shared.models.yolo import Yolo
 from shared.seeds import derive_seed
 from shared.weights import Arrays, load_arrays
+from simulations.bootstrap import DRAWS
 from simulations.detection_arms import PictureFold, TrainedDetectors, training_device
-from simulations.scores import DRAWS, Measured
+from simulations.scores import Measured
 
 __all__ = ["own_patients", "score_detectors", "unseen_patients"]
 

@@ -19,8 +19,9 @@ from shared.digests import sha256_json
 from shared.errors import BadInput
 from shared.metrics.scored import Floats
 from simulations.averages import draws_of, points_of
+from simulations.bootstrap import DRAWS
 from simulations.fold import Fold
-from simulations.scores import DRAWS, Measured
+from simulations.scores import Measured
 
 __all__ = ["FILE", "Draws", "Key", "cohort_digest", "fold_digest", "read_draws", "save_draws"]
 

@@ -12,7 +12,6 @@ from client.evaluation import predict, score_patients
 from shared.cohort.patients import Patients
 from shared.metrics import (
     Scored,
-    bootstrap_weights,
     measure,
     measure_site_mean,
     plain_mean,
@@ -20,14 +19,13 @@ from shared.metrics import (
     site_mean_reasons,
 )
 from shared.metrics.scored import Floats
-from shared.seeds import derive_seed
 from shared.study import Study
 from simulations.arms import Trained, restored
+from simulations.bootstrap import patient_weights, seed_of
 from simulations.fold import Fold
 
-__all__ = ["DRAWS", "Measured", "Scores", "measure_scores", "score_arm", "subsets_of"]
+__all__ = ["Measured", "Scores", "measure_scores", "score_arm", "subsets_of"]
 
-DRAWS = 1000
 UNSEEN_SITE = 10
 """An unseen hospital with fewer patients has no scores of its own."""
 
@@ -126,11 +124,10 @@ def _have(patients: Patients, kept: tuple[str, ...]) -> NDArray[np.bool_]:
 def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
     """`own`, `own_site_mean`, `unseen`, `sites.<id>`, and `unseen.<id>` of an unseen hospital of 10 patients or more.
 
-    Weights depend on the fold only, so that differences between arms are paired by patient.
+    Draws belong to patients (simulations/bootstrap.py), so that differences between arms are paired by patient.
     """
-    survival = scores.own.kind == "survival"
-    seed = (fold.study.seed, fold.study.split.repeat, fold.study.split.fold)
-    weights = bootstrap_weights(len(scores.own), DRAWS, derive_seed(*seed, "own"))
+    survival, seed = scores.own.kind == "survival", seed_of(fold.study)
+    weights = patient_weights(scores.own, seed)
     result: dict[str, Measured] = {}
     site_mean = Measured(
         measure_site_mean(scores.own),
@@ -145,7 +142,7 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
         rows = np.flatnonzero(scores.own.site == site)
         result[f"sites.{site}"] = _measured(scores.own.take(rows), weights[:, rows], survival)
     if scores.unseen:
-        weights = bootstrap_weights(len(scores.unseen[0]), DRAWS, derive_seed(*seed, "unseen"))
+        weights = patient_weights(scores.unseen[0], seed)
         parts = [_measured(scored, weights, survival) for scored in scores.unseen]
         result["unseen"] = _mean_over_models(parts)
         strangers = np.unique(scores.unseen[0].site).tolist()

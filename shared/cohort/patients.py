@@ -1,5 +1,6 @@
 """The patients of a site as arrays, and the batches a model is given."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -58,6 +59,12 @@ class Patients:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(P,) a number of each case_id, the same wherever the patient is met; it leaves no site."""
+        digests = [hashlib.sha256(case.encode()).digest()[:8] for case in self.case_id.tolist()]
+        return np.array([int.from_bytes(digest) >> 1 for digest in digests], dtype=np.int64)
 
     def take(self, index: Sequence[int] | NDArray[np.integer] | Flags) -> "Patients":
         """The patients at `index` (positions or a mask), in that order."""

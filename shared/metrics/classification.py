@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 CALIBRATION_BINS = 15
+ROUNDING = 1e-12
 
 
 def classification_metrics(scored: Scored, weights: Floats) -> dict[str, Floats]:
@@ -123,7 +124,9 @@ def _quadratic_kappa(confusion: Floats, true: Floats, called: Floats, total: Flo
 def _mcc(hits: Floats, true: Floats, called: Floats, total: Floats) -> Floats:
     """Gorodkin's K-category correlation; 0 when every prediction is one class, NaN when every patient is."""
     covariance = hits * total - (true * called).sum(axis=1)
-    spread_true = total**2 - (true**2).sum(axis=1)
-    spread_called = total**2 - (called**2).sum(axis=1)
+    spread_true, spread_called = (
+        np.where(spread > ROUNDING * total**2, spread, 0.0)  # weights need not be whole numbers
+        for spread in (total**2 - (true**2).sum(axis=1), total**2 - (called**2).sum(axis=1))
+    )
     value = divide(covariance, np.sqrt(spread_true * spread_called))
     return np.where((spread_called == 0) & (spread_true > 0), 0.0, value)

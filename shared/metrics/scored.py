@@ -1,7 +1,7 @@
 """Patients with a model's predictions: what every metric starts from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -36,9 +36,13 @@ class Scored:
     site: npt.NDArray[np.str_]  # (n,) the hospital
     edges: tuple[float, ...] = ()  # months, the K - 1 inner edges of the time bins; () for classification
     ordered: bool = False  # the classes are grades, from low to high
+    who: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """(n,) a number of each patient, by which a bootstrap knows them again; their places where nothing is given."""
 
     def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in ("scores", "y", "time", "event", "site")}
+        if not len(self.who):
+            object.__setattr__(self, "who", np.arange(len(self.y)))
+        lengths = {name: len(getattr(self, name)) for name in ("scores", "y", "time", "event", "site", "who")}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"expected as many rows in every field, got {lengths}; give every patient once in each")
         if self.scores.ndim != 2 or self.scores.shape[1] < 2:
@@ -81,6 +85,7 @@ class Scored:
             self.site[rows],
             self.edges,
             self.ordered,
+            self.who[rows],
         )
 
     @classmethod
@@ -91,8 +96,8 @@ class Scored:
             raise ValueError(f"expected parts of one task, got {len(tasks)} tasks; score each task alone")
         ((kind, edges, ordered, _),) = tasks
         arrays = {
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(cls)
-            if field.name not in ("kind", "edges", "ordered")
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(cls)
+            if each.name not in ("kind", "edges", "ordered")
         }
         return cls(kind=kind, edges=edges, ordered=ordered, **arrays)

@@ -9,16 +9,16 @@ from typing import Any
 
 from server.checkpoint import write_atomically
 from shared.errors import CohortError
-from shared.metrics import MAIN, bootstrap_weights, measure, reasons
+from shared.metrics import MAIN, measure, reasons
 from shared.privacy.accounting import ACCOUNTANT
-from shared.seeds import derive_seed
 from shared.study import Study
 from simulations.adapt import of_fold
 from simulations.arms import train_arm
+from simulations.bootstrap import patient_weights, seed_of
 from simulations.fold import Fold, make_folds
 from simulations.ready import Progress, make_ready
 from simulations.results import RunRecord
-from simulations.scores import DRAWS, Measured, Scores, measure_scores, score_arm
+from simulations.scores import Measured, Scores, measure_scores, score_arm
 from simulations.utility.arms import CurveArm, arms_of
 from simulations.utility.cohorts import cohort_at
 from simulations.utility.figure import draw_curve
@@ -110,8 +110,7 @@ def _measured(arm: CurveArm, fold: Fold, checkpoints: Path) -> dict[str, Measure
 
 def _together(scores: Scores, fold: Fold) -> Measured:
     """All own test patients at once, each scored by the model that its hospital would use: for calibration."""
-    seed = derive_seed(fold.study.seed, fold.study.split.repeat, fold.study.split.fold, "own")
-    weights = bootstrap_weights(len(scores.own), DRAWS, seed)
+    weights = patient_weights(scores.own, seed_of(fold.study))
     events = scores.own.events if scores.own.kind == "survival" else None
     return Measured(measure(scores.own), measure(scores.own, weights), reasons(scores.own), len(scores.own), events)
 

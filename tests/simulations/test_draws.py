@@ -10,8 +10,9 @@ import pytest
 
 from shared.errors import BadInput
 from shared.metrics import interval
+from simulations.bootstrap import DRAWS
 from simulations.draws import FILE, cohort_digest, fold_digest, read_draws, save_draws
-from simulations.scores import DRAWS, Measured
+from simulations.scores import Measured
 
 
 def test_draws_read_back_as_they_were(tmp_path: Path) -> None:

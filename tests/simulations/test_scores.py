@@ -11,8 +11,9 @@ from shared.metrics import Scored
 from shared.study import Study
 from simulations.arms import train_arm
 from simulations.averages import average, difference
+from simulations.bootstrap import DRAWS
 from simulations.fold import Fold
-from simulations.scores import DRAWS, Scores, measure_scores, score_arm, subsets_of
+from simulations.scores import Scores, measure_scores, score_arm, subsets_of
 
 
 def _classified(site: str, y: Sequence[int], p1: Sequence[float]) -> Scored:
