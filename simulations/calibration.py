@@ -2,9 +2,9 @@
 
 Classification: 15 equal bins of the top probability, its mean against the share that was right (Guo et al. 2017).
 Survival: at every time edge five equal groups by the predicted survival, its mean against Kaplan-Meier's estimate in
-the group. Folds are pooled: bins and tables of deaths add up. Where several models or folds score the same patients (the
-local arm on unseen hospitals, own patients when hospitals are left out in turn), each prediction counts for one part of
-its patient, so that `n` and intervals are of patients.
+the group. Folds are pooled: bins and tables of deaths add up. Where several models or folds score the same patients
+(the local arm on unseen hospitals, own patients when hospitals are left out in turn), each prediction counts for a part
+of its patient, so that `n` and intervals are of patients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from shared.metrics.scored import Floats, Scored
 from simulations.fold import Fold
 from simulations.scores import Scores
 
-__all__ = ["FEWEST", "GROUPS", "calibration", "kaplan_meier", "tested_patients", "wilson"]
+__all__ = ["FEWEST", "GROUPS", "calibration", "kaplan_meier", "scored_patients", "wilson"]
 
 FEWEST = 5
 """Bins of fewer patients are suppressed."""
@@ -26,7 +26,7 @@ Z = 1.959963984540054  # 95 % of a normal distribution
 Bin = dict[str, Any]
 
 
-def tested_patients(folds: Sequence[Fold]) -> dict[str, int]:
+def scored_patients(folds: Sequence[Fold]) -> dict[str, int]:
     """How many different patients the folds score, `own` and `unseen`."""
     own, unseen = set(), set()
     for fold in folds:
@@ -51,7 +51,8 @@ def calibration(scored: Mapping[str, Sequence[Scores]], patients: Mapping[str, i
 
     Returns
     -------
-    arm -> `own` and `unseen` -> {"predictions", "patients", "bins": [{"predicted", "observed", "low", "high", "n", ...}]}
+    arm -> `own` and `unseen` -> {"predictions", "patients", "bins"}
+        Every bin has `predicted`, `observed`, its interval `low` to `high`, and `n` patients.
         A bin of classification has `from` and `to` (probability), one of survival `months`, `group` (1 = lowest
         predicted survival) and `events`. A bin with fewer than 5 patients has nulls and a `reason`.
     """

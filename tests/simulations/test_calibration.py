@@ -11,7 +11,7 @@ from lifelines import KaplanMeierFitter
 from scipy.stats import binomtest
 
 from shared.metrics import Scored, measure
-from simulations.calibration import calibration, kaplan_meier, tested_patients, wilson
+from simulations.calibration import calibration, kaplan_meier, scored_patients, wilson
 from simulations.scores import Scores
 
 
@@ -94,7 +94,7 @@ def test_nobody_followed_to_an_edge_is_said() -> None:
 def test_patients_of_several_folds_count_once(tiny: Any) -> None:
     (fold,) = tiny.folds()
     tests = sum(int(fold.sites[site].test.sum()) for site in fold.training)
-    assert tested_patients([fold]) == tested_patients([fold, fold]) == {"own": tests, "unseen": 7}
+    assert scored_patients([fold]) == scored_patients([fold, fold]) == {"own": tests, "unseen": 7}
 
 
 @settings(max_examples=40, deadline=None)
