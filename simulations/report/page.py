@@ -19,6 +19,7 @@ from simulations.report.score_figures import (
     sites_figure,
 )
 from simulations.report.sentences import against_floor, headline, held_branches, left_out_in_turn, ranking, trained
+from simulations.report.signature_section import signature_section
 from simulations.report.subset_tables import subset_sites, subset_table
 from simulations.report.tables import comparison_table, head_tables, metric_table, site_rows, site_table
 from simulations.report.words import (
@@ -96,6 +97,7 @@ def _context(
         "subsets": subset_table(metrics),
         "subset_sites": subset_sites(metrics),
         "attention": attention_section(metrics, task, pictures),
+        "signature": signature_section(metrics),
         "lower": joined([metric_name(name) for name in METRICS if name in LOWER_IS_BETTER]),
         "synthetic": metrics.get("synthetic") or [],
         "notes": metrics.get("notes") or [],
