@@ -1,7 +1,7 @@
 """What leaves a site beside private model updates, written into its ledger before it leaves."""
 
 from dataclasses import replace
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from client.approvals import standing
 from client.detection.session import DetectionSession
@@ -28,6 +28,9 @@ SIZES = "size buckets of the training patients of each modality"
 PLAIN_UPDATES = "plain model updates, patient counts, losses and test statistics of every round"
 EVALUATION = "statistics of the final model on held-out test patients, who were never trained on"
 
+RECORDED: WeakKeyDictionary[Admitted, set[str]] = WeakKeyDictionary()
+"""The runs of which this process has found PLAIN_UPDATES in the ledger, for as long as the site's admission is kept."""
+
 
 def disclose_greeting(admitted: Admitted, session: Session | DetectionSession, order: Order, run: str) -> str:
     """Record the patients that a handshake answers for and what it says of them; the signed head that goes with it.
@@ -46,14 +49,15 @@ def disclose_greeting(admitted: Admitted, session: Session | DetectionSession, o
     return budget.export(digest=study.digest, run=run, round_=0, seen={}).text()
 
 
-@lru_cache(maxsize=64)
 def disclose_plain(admitted: Admitted, run: str) -> None:
     """Record, once a run, that what leaves it has no noise; nothing for a study with privacy on."""
-    if admitted.study.privacy.on:
+    runs = RECORDED.setdefault(admitted, set())
+    if admitted.study.privacy.on or run in runs:
         return
     budget = open_budget(admitted.site, admitted.study, admitted.own)
     if not _told(budget, admitted, run, PLAIN_UPDATES):
         _aux(budget, admitted, run, PLAIN_UPDATES)
+    runs.add(run)
 
 
 def _told(budget: Budget, admitted: Admitted, run: str, what: str) -> bool:

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 from client.approvals import refuse_unless_approved
 from client.site_ledger import open_ledger
@@ -46,7 +47,7 @@ def admit(
     Refused
         STUDY_INVALID, DIGEST_MISMATCH, NOT_APPROVED or TERMS_EXCEED_SITE, checked in this order.
     """
-    study = _decode(run_config.get("study", ""))
+    study = _decode(str(run_config.get("study", "")))
     claimed = {"the run": run_config.get("digest", ""), "the message": digest_in_message}
     for where, digest in claimed.items():
         if digest != study.digest:
@@ -87,9 +88,11 @@ def excesses(study: Study, site: Site) -> list[str]:
     return faults
 
 
-def _decode(text: object) -> Study:
+@lru_cache(maxsize=4)
+def _decode(text: str) -> Study:
+    """The study, one for all sites of a simulation."""
     try:
-        content = json.loads(base64.b64decode(str(text), validate=True))
+        content = json.loads(base64.b64decode(text, validate=True))
         if not isinstance(content, dict):
             raise ValueError(f"a JSON {type(content).__name__}")
         return parse_study(content, source="the coordinator's study")

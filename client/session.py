@@ -1,9 +1,10 @@
 """What a site keeps warm for one study: its patients, what it may send, and the model."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,8 @@ class Session:
     """
 
     def __init__(self, site: Site, study: Study) -> None:
-        self.site, self.study, self.study_json = site, study, study.canonical()
+        self.site, self.study = site, study
+        self.study_json = sys.intern(study.canonical())  # one for all sites of a simulation
         folder = store_folder(site, PrepareSettings.of(study))
         if not (folder / "manifest.json").is_file():
             raise Refused("NOT_PREPARED", f"expected a feature store in {folder}, got none; run `mmfed-client prepare`")
@@ -116,8 +118,13 @@ def open_session(admitted: Admitted) -> Session | DetectionSession:
 
 
 def forget_sessions() -> None:
-    """Let go of what the sessions of this process hold in memory; the next order opens its session again."""
-    _session.cache_clear()
+    """Let go of what the sessions of this process hold in memory; the next order passes the gate and opens it again.
+
+    A SuperNode's process answers one message and ends. That of a simulation answers for every site, again and again,
+    and remembers all of them: it calls this when a training is over.
+    """
+    for remembered in (_session, _store, _admitted, _site):
+        remembered.cache_clear()
 
 
 def _changed(path: Path) -> int:
@@ -125,12 +132,12 @@ def _changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-@lru_cache(maxsize=64)
+@cache
 def _site(site_file: Path, _at: int) -> Site:
     return read_site(site_file)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _admitted(
     site_file: Path, at: int, _decided: str, study: str, digest: str, in_message: str, own: Path | None
 ) -> Admitted:
@@ -141,12 +148,12 @@ def _admitted(
     return Admitted(site, found, own)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _store(admitted: Admitted) -> Path:
     return store_folder(admitted.site, PrepareSettings.of(admitted.study))
 
 
-@lru_cache(maxsize=64)
+@cache
 def _session(admitted: Admitted, _at: tuple[int, ...]) -> Session | DetectionSession:
     if isinstance(admitted.study.task, DetectionTask):
         return DetectionSession(admitted.site, admitted.study)

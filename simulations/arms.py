@@ -24,6 +24,7 @@ from client.approvals import approve
 from client.local_layers import LAYERS
 from client.local_state import read_local
 from client.prepare.settings import PrepareSettings, store_folder
+from client.session import forget_sessions
 from client.site_ledger import SIMULATION, open_budget
 from client.training import train_round
 from server.heads import FILE as HEADS
@@ -110,7 +111,10 @@ def federate(
         run_config={**run_config, "runs": str(folder)},
         series_id=1,
     )
-    server.app.app(grid=grid, context=context)
+    try:
+        server.app.app(grid=grid, context=context)
+    finally:
+        forget_sessions()  # of every site
     after = study.training.rounds + 1
     layers = {site: read_local(kept, LAYERS, after) for site, kept in own.items()}
     return folder / f"{study.name}-{context.run_id}", layers

@@ -13,14 +13,16 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import torch
 from flwr.app import Error, Message
 from flwr.clientapp import ClientApp
 from flwr.clientapp.client_app import ClientAppException
 
+from client.session import forget_sessions
 from shared.errors import WorkFailed
 from shared.logs import configure_logs
 from simulations.inline import InlineGrid
@@ -104,16 +106,22 @@ def _nothing() -> ClientApp:
     raise NotImplementedError("an app comes with every message")
 
 
-def _ready(app: ClientApp, threads: int) -> ClientApp:
-    """`app` in a process of Ray's, which computes with as many threads as the process that started it.
+def _ready(app: ClientApp, threads: int, grid: str) -> ClientApp:
+    """`app`, in a process of Ray's that is set up for this Grid."""
+    _set_up(threads, grid)
+    return app
+
+
+@lru_cache(maxsize=1)
+def _set_up(threads: int, _grid: str) -> None:
+    """Once a Grid: compute with as many threads as the process that started Ray, and forget the last Grid's sites.
 
     Another number of threads adds up in another order: the last bits would differ from the in-process engine's.
     """
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
+    forget_sessions()
     configure_logs(level=logging.WARNING)
     logging.getLogger("flwr").setLevel(logging.ERROR)  # it warns when it ends as it should
-    return app
 
 
 class RayGrid(InlineGrid):
@@ -135,7 +143,7 @@ class RayGrid(InlineGrid):
         }
         super().__init__(app, numbered, run_config)
         self._backend = backend
-        backend.app_fn = partial(_ready, app, torch.get_num_threads())
+        backend.app_fn = partial(_ready, app, torch.get_num_threads(), uuid4().hex)
         self._threads = ThreadPoolExecutor(backend.num_workers)
         self._under_way: dict[str, Future[Message]] = {}
 
