@@ -1,6 +1,7 @@
 """report.html: one file with everything in it, for a clinician and for a reviewer."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,23 @@ from markupsafe import Markup
 
 from shared.metrics import LOWER_IS_BETTER
 from simulations.attention import Pictures
+from simulations.report.arm_sentences import arm_meanings, extra_arms, multiplicity
 from simulations.report.attention_section import attention_section
+from simulations.report.calibration_figures import calibration_figures
+from simulations.report.card import card_html
 from simulations.report.curve_figures import kaplan_meier_figure, learning_figure
+from simulations.report.exports import ExportedFile, export
+from simulations.report.fairness import fairness_figures, fairness_table
+from simulations.report.flow_figure import flow_figure
+from simulations.report.forest_figure import forest_figure
+from simulations.report.gap_figure import gap_figure
+from simulations.report.long_tables import long_tables
+from simulations.report.provenance import digests, sources
 from simulations.report.score_figures import (
     ablation_figure,
     differences_figure,
     scores_figure,
     signal_figure,
-    sites_figure,
 )
 from simulations.report.sentences import against_floor, headline, held_branches, left_out_in_turn, ranking, trained
 from simulations.report.signature_section import signature_section
@@ -34,41 +44,49 @@ from simulations.report.words import (
     shown_place,
     spread,
     task_kind,
+    value_of,
 )
 
 __all__ = ["render_report", "write_report"]
 
 
 def write_report(metrics: dict[str, Any], study_toml: str, folder: Path, pictures: Pictures | None = None) -> Path:
-    """Write `folder`/report.html; returns its path.
+    """Write `folder`/report.html, its figures as SVG and its tables as CSV; returns the page's path.
 
     Parameters
     ----------
     metrics, study_toml
         The content of metrics.json, and the study as TOML.
+    folder
+        The run folder; its model card, where it has one, becomes a section.
     pictures
         Slides with what the model looked at; None = none are shown.
     """
-    path = folder / "report.html"
-    path.write_text(render_report(metrics, study_toml, pictures), encoding="utf-8")
+    path, card = folder / "report.html", folder / "model-card.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    context = _context(metrics, tomllib.loads(study_toml), study_toml, pictures, text)
+    files = export(folder, context, long_tables(metrics))
+    path.write_text(_render(context, files), encoding="utf-8")
     return path
 
 
-def render_report(metrics: dict[str, Any], study_toml: str, pictures: Pictures | None = None) -> str:
+def render_report(metrics: dict[str, Any], study_toml: str, pictures: Pictures | None = None, card: str = "") -> str:
     """The page as text: no reference to anything outside it, every value escaped."""
+    return _render(_context(metrics, tomllib.loads(study_toml), study_toml, pictures, card), [])
+
+
+def _render(context: dict[str, Any], files: list[ExportedFile]) -> str:
     environment = Environment(
         loader=PackageLoader("simulations.report", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
-        _context(metrics, tomllib.loads(study_toml), study_toml, pictures)
-    )
+    return environment.get_template("report.html.j2").render({**context, "files": files})
 
 
 def _context(
-    metrics: dict[str, Any], study: dict[str, Any], study_toml: str, pictures: Pictures | None
+    metrics: dict[str, Any], study: dict[str, Any], study_toml: str, pictures: Pictures | None, card: str
 ) -> dict[str, Any]:
     main = main_metrics(metrics)
     title, key = headline(metrics)
@@ -81,7 +99,14 @@ def _context(
         "title": title,
         "key": key,
         "ranking": ranking(metrics),
-        "floors": against_floor(metrics),
+        "floors": [*extra_arms(metrics), *against_floor(metrics)],
+        "meanings": arm_meanings(metrics),
+        "multiplicity": multiplicity(metrics),
+        "flow": [("Flow of patients", picture) for picture in [flow_figure(metrics)] if picture is not None],
+        "fairness": fairness_table(metrics),
+        "sources": sources(metrics),
+        "digests": digests(metrics),
+        "card": card_html(card) if card else "",
         "trained": trained(metrics, study),
         "tiles": _tiles(metrics),
         "survival": task_kind(metrics) == "survival",
@@ -116,8 +141,9 @@ def _context(
 
 
 def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
-    """The key figure of each arm, large."""
+    """The key figure of each arm, large, with what the hospital alone would reach."""
     main, place = main_metrics(metrics)[0], shown_place(metrics)
+    alone = value_of((metrics.get("baselines") or {}).get("site_alone") or {}, place, main)
     tiles = []
     for arm, scores in metrics.get("arms", {}).items():
         value = (scores.get(place) or {}).get(main) or {}
@@ -128,6 +154,7 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
                 "value": number(value.get("value")),
                 "spread": f"95 % {spread(value)}" if spread(value) else str(value.get("reason") or ""),
                 "label": f"{metric_name(main)}, {place_name(place).lower()}",
+                "alone": "" if alone is None else f"Hospital alone: {number(alone)}",
             }
         )
     return tiles
@@ -143,14 +170,17 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
     curves = (metrics.get("curves") or {}).get("kaplan_meier") or {}
     groups = [group for found in curves.values() for arm in found.values() for group in arm]
     months = max((time for group in groups for time in group["time"]), default=None)
-    pictures = {
+    pictures: dict[str, Sequence[tuple[str, Markup | None]]] = {
         "scores": [
             (f"{metric_name(metric)}, {place_name(place).lower()}", scores_figure(metrics, metric, place))
             for metric in main
             for place in ("own_site_mean", "unseen")
         ],
         "differences": [(metric_name(m), differences_figure(metrics.get("comparisons", []), m)) for m in main],
-        "sites": [(metric_name(metric), sites_figure(metrics, metric)) for metric in _at_one_site(main)],
+        "gap": [(metric_name(metric), gap_figure(metrics, metric)) for metric in main],
+        "forest": [(metric_name(metric), forest_figure(metrics, metric)) for metric in _at_one_site(main)],
+        "calibration": calibration_figures(metrics),
+        "fairness": fairness_figures(metrics),
         "learning": [
             (look(arm).name, learning_figure(arm, found.get("rounds") or [], top)) for arm, found in arms.items()
         ],

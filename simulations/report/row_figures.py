@@ -41,7 +41,7 @@ def one_mark(name: str, alt: str, rows: Rows, span: Span, *, line: float | None 
     lines = max(label.count("\n") + 1 for label, _ in rows)
     with quiet():
         left = text_width([label for label, _ in rows])
-        figure, axes = canvas(WIDTH, 34 + (16 + 16 * lines) * len(rows), left=left, right=48)
+        figure, axes = canvas(WIDTH, 34 + (16 + 16 * lines) * len(rows), left=left, right=58)
         if line is not None:
             axes.axvline(line, color="#9aa5b1", linewidth=1)
         for y, (_, (mark,)) in enumerate(rows):

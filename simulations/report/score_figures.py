@@ -1,4 +1,4 @@
-"""Figures of scores: arms with intervals, differences between arms, one row a hospital, one row a modality."""
+"""Figures of scores: arms with intervals, differences between arms, one row a modality."""
 
 from typing import Any
 
@@ -7,9 +7,7 @@ from markupsafe import Markup
 from simulations.report.row_figures import Mark, Rows, V, many_marks, one_mark, span_of
 from simulations.report.words import FLOOR, baseline_name, look, metric_name, number, place_name, spread
 
-__all__ = ["ablation_figure", "differences_figure", "scores_figure", "signal_figure", "sites_figure"]
-
-SITES_AT_MOST = 40
+__all__ = ["ablation_figure", "differences_figure", "scores_figure", "signal_figure"]
 
 
 def scores_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | None:
@@ -54,20 +52,6 @@ def differences_figure(comparisons: list[dict[str, Any]], metric: str) -> Markup
     alt = f"Differences in {metric_name(metric)}: {'; '.join(listed)}.".replace("\n", ", ")
     zero = Mark(FLOOR, {"value": 0.0})
     return one_mark(f"differences-{metric}", alt, rows, span_of([zero, *(m for _, (m,) in rows)]), line=0.0)
-
-
-def sites_figure(metrics: dict[str, Any], metric: str) -> Markup | None:
-    """One row a hospital, one mark an arm, with 95 % intervals; the largest 40 hospitals. None without scores."""
-    held: dict[str, list[Mark]] = {}
-    for arm, scores in metrics.get("arms", {}).items():
-        for site, found in (scores.get("sites") or {}).items():
-            value = found.get(metric) or {}
-            if value.get("value") is not None:
-                held.setdefault(site, []).append(Mark(look(arm), value))
-    size = {site: max(mark.value.get("n") or 0 for mark in marks) for site, marks in held.items()}
-    order = sorted(held, key=lambda site: -size[site])[:SITES_AT_MOST]
-    rows = [(f"{site} (n {size[site]})" if size[site] else site, held[site]) for site in order]
-    return many_marks(f"sites-{metric}", f"{metric_name(metric)} at each hospital", rows) if rows else None
 
 
 def ablation_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | None:

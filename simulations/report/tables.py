@@ -9,6 +9,7 @@ from simulations.report.words import DASH, baseline_name, look, metric_name, num
 __all__ = ["Cell", "Footnotes", "Table", "comparison_table", "head_tables", "metric_table", "site_rows", "site_table"]
 
 SITES_AT_MOST = 60
+P_VALUES = {"p": "p", "p_holm": "p (Holm)"}
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,23 @@ def site_table(metrics: dict[str, Any], names: tuple[str, ...]) -> Table:
 
 
 def comparison_table(metrics: dict[str, Any]) -> Table:
-    """One row a comparison between two arms."""
+    """One row a comparison between two arms, with p-values where the run has them."""
     notes, rows = Footnotes(), []
-    for found in metrics.get("comparisons", []):
+    comparisons = metrics.get("comparisons", [])
+    tested = {key: head for key, head in P_VALUES.items() if any(row.get(key) is not None for row in comparisons)}
+    for found in comparisons:
         name = f"{look(found['a']).name} − {look(found['b']).name.lower()}"
         value = {**found, "value": found.get("difference"), "n": found.get("n")}
         cells = [Cell(place_name(found["where"])), Cell(metric_name(found["metric"])), notes.cell(value)]
+        cells += [Cell(_probability(found.get(key))) for key in tested]
         rows.append((name, look(found["a"]).colour, cells))
-    return Table(["Measured on", "Metric", "Difference (95 % interval)"], rows, notes.lines)
+    head = ["Measured on", "Metric", "Difference (95 % interval)", *tested.values()]
+    return Table(head, rows, notes.lines)
+
+
+def _probability(p: float | None) -> str:
+    """A p-value to three digits; smaller ones are only bounded, since draws cannot tell them apart."""
+    return DASH if p is None else "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 def site_rows(metrics: dict[str, Any], ordered: list[str]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
@@ -141,6 +151,7 @@ def _site(name: str, found: dict[str, Any], classes: list[str], modalities: list
     held = found.get("modalities") or {}
     return {
         "name": name,
+        "hospital": found.get("hospital") or "",
         "unseen": False,
         "patients": found.get("patients", DASH),
         "train": found.get("train", DASH),

@@ -42,6 +42,7 @@ ARMS = {
     "local": Look("Local", "#c8741c", "s"),
     "finetuned": Look("Fine-tuned", "#7a5195", "^"),
     "personal": Look("Personal", "#b0476b", "v"),
+    "iid": Look("IID control", "#3d9bc4", "P"),
 }
 KINDS = ("#2a7f8e", "#5c86b8", "#8a6aa8", "#b8607f", "#b07a3c", "#66864b", "#6b7683", "#3f5a78")
 """Colours of classes, the same as .class0 to .class7 of report.css."""

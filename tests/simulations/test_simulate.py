@@ -35,7 +35,7 @@ def _run(options: Options) -> tuple[Path, dict[str, Any], list[str]]:
 def test_the_run_folder_holds_everything_and_nothing_else(tiny_run: Any) -> None:
     assert {path.name for path in tiny_run.folder.iterdir()} == {
         "metrics.json", "report.html", "study.toml", "model.safetensors", "gene_stats.safetensors", "manifest.json",
-        "events.jsonl", "checkpoints", "study.json", "model-card.md", "draws.safetensors",
+        "events.jsonl", "checkpoints", "study.json", "model-card.md", "draws.safetensors", "figures", "tables",
     }  # fmt: skip
 
 

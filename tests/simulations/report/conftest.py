@@ -117,6 +117,33 @@ def _arm(arm: str, names: tuple[str, ...], rng: np.random.Generator, survival: b
     }
 
 
+def _calibration(survival: bool, rng: np.random.Generator) -> dict[str, Any]:
+    def bin_(p: float, n: int, **keys: Any) -> dict[str, Any]:
+        if n < 5:
+            empty = dict.fromkeys(("predicted", "observed", "low", "high"))
+            return {**keys, **empty, "n": n, "reason": "fewer than 5 patients" if n else "no patients"}
+        shown = min(0.97, max(0.03, p + rng.normal(0, 0.04)))
+        return {
+            **keys,
+            "predicted": p,
+            "observed": shown,
+            "low": shown - 0.03,
+            "high": shown + 0.03,
+            "n": n,
+            "reason": None,
+        }
+
+    def bins() -> list[dict[str, Any]]:
+        if survival:
+            found = [bin_(0.1 + 0.18 * g, 9, months=m, group=g + 1) for m in (12, 24, 60) for g in range(5)]
+            return [{**each, "events": 2} for each in found]
+        return [
+            bin_((k + 0.5) / 15, 0 if k < 6 else 4 * (k - 5), **{"from": k / 15, "to": (k + 1) / 15}) for k in range(15)
+        ]
+
+    return {place: {"predictions": 97, "patients": 97, "bins": bins()} for place in ("own", "unseen")}
+
+
 def _curve(rate: float, n: int, rng: np.random.Generator) -> dict[str, Any]:
     times = np.sort(rng.exponential(1 / rate, n)).round(1)
     times = times[times < 110]
@@ -192,6 +219,16 @@ def _metrics(kind: str) -> dict[str, Any]:
         "notes": ["The expression table came z-scored over its whole cohort, test patients included."],
         "started": "2026-02-03T10:15:00+00:00",
     }
+    found["calibration"] = {arm: _calibration(survival, rng) for arm in SKILL}
+    found["fairness"] = {
+        arm: {
+            "sex": [{"group": sex, **v(0.8 + rng.normal(0, 0.02), n=60)} for sex in ("female", "male")],
+            "age": [{"group": "under 40", **v(0.82)}, {"group": "80 and over", **v(None, n=4, reason="under 10")}],
+        }
+        for arm in SKILL
+    }
+    for arm in found["arms"].values():
+        arm["unseen_sites"] = {"CS": _scores(0.8, names, 18, rng, 7 if survival else None, 0.1)}
     if survival:
         groups = [("lower predicted risk", 0.004), ("middle", 0.012), ("higher predicted risk", 0.035)]
         curves = {

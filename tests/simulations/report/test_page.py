@@ -12,6 +12,7 @@ from simulations.report import render_report, write_report
 pytestmark = pytest.mark.slow  # together they take seconds
 
 Make = Callable[[str], dict[str, Any]]
+CARD = "# Model card: x\n\n> **Research use only.**\n\n| Site | n |\n| --- | --- |\n| HT | 3 |\n"
 VOID = {"meta", "br", "link", "img", "path", "use", "rect"}
 
 
@@ -57,10 +58,12 @@ def pages(
     _made: dict[str, dict[str, Any]], study_toml: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """The page of each kind of task, drawn once: its figures take seconds."""
-    return {
-        kind: write_report(copy.deepcopy(metrics), study_toml, tmp_path_factory.mktemp(kind))
-        for kind, metrics in _made.items()
-    }
+    found = {}
+    for kind, metrics in _made.items():
+        folder = tmp_path_factory.mktemp(kind)
+        (folder / "model-card.md").write_text(CARD)
+        found[kind] = write_report(copy.deepcopy(metrics), study_toml, folder)
+    return found
 
 
 @pytest.mark.parametrize("kind", ["classification", "survival"])
@@ -68,8 +71,9 @@ def test_one_file_with_everything_in_it(kind: str, pages: dict[str, Path]) -> No
     path = pages[kind]
     html = path.read_text(encoding="utf-8")
     page = read(html)
-    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
-    assert path.stat().st_size < 500_000
+    expected = {"report.html", "model-card.md", "figures", "tables"}
+    assert {file.name for file in path.parent.iterdir()} == expected
+    assert path.stat().st_size < 600_000
     assert all(reference.startswith("#") for reference in page.references)
     assert {reference[1:] for reference in page.references} <= set(page.ids)
     assert "@import" not in html
@@ -86,8 +90,11 @@ def test_every_section_is_there(kind: str, pages: dict[str, Path]) -> None:
     assert sections == [
         "Training together helped",
         "Results",
+        "Own and unseen hospitals",
         "Hospitals and patients",
         "Hospital by hospital",
+        "Calibration",
+        "By sex and age",
         *own,
         "What each modality adds",
         "Which modalities",
@@ -95,7 +102,10 @@ def test_every_section_is_there(kind: str, pages: dict[str, Path]) -> None:
         "Learning",
         "All metrics",
         "How to read this",
+        "What was synthetic",
+        "Model card",
         "How to repeat it",
+        "Figures and tables as files",
     ]
     for text in ("python simulations/run.py --seed 0", "3f9a" * 16, "z-scored over its whole cohort", "flwr 1.41.0"):
         assert text in html
@@ -143,7 +153,9 @@ def test_a_hospital_in_other_letters_is_no_warning(metrics_of: Make, study_toml:
 
 
 def test_the_same_metrics_make_the_same_page(pages: dict[str, Path], metrics_of: Make, study_toml: str) -> None:
-    assert render_report(metrics_of("survival"), study_toml) == pages["survival"].read_text(encoding="utf-8")
+    again = render_report(metrics_of("survival"), study_toml, card=CARD)
+    page = pages["survival"].read_text(encoding="utf-8")
+    assert again == re.sub(r"<section>\n  <h2>Figures and tables as files.*?</section>\n", "", page, flags=re.DOTALL)
 
 
 def test_one_arm_and_nothing_else(metrics_of: Make) -> None:
@@ -163,7 +175,8 @@ def test_no_arm_at_all() -> None:
 @pytest.mark.slow
 def test_keys_that_may_be_missing(metrics_of: Make, study_toml: str) -> None:
     full = metrics_of("survival")
-    full["arms"] = {"federated": full["arms"]["federated"]}
+    for part in ("arms", "calibration", "fairness"):
+        full[part] = {"federated": full[part]["federated"]}
     for key in set(full) - {"arms"}:
         without = {name: value for name, value in full.items() if name not in (key, "curves")}
         read(render_report({**without, "arms": {}}, study_toml))
