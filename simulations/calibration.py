@@ -14,10 +14,9 @@ import numpy as np
 
 from shared.metrics.classification import CALIBRATION_BINS, calibration_bins
 from shared.metrics.scored import Floats, Scored
-from simulations.fold import Fold
 from simulations.scores import Scores
 
-__all__ = ["FEWEST", "GROUPS", "calibration", "kaplan_meier", "scored_patients", "wilson"]
+__all__ = ["FEWEST", "GROUPS", "calibration", "kaplan_meier", "wilson"]
 
 FEWEST = 5
 """Bins of fewer patients are suppressed."""
@@ -26,28 +25,8 @@ Z = 1.959963984540054  # 95 % of a normal distribution
 Bin = dict[str, Any]
 
 
-def scored_patients(folds: Sequence[Fold]) -> dict[str, int]:
-    """How many different patients the folds score, `own` and `unseen`."""
-    own, unseen = set(), set()
-    for fold in folds:
-        for site, data in fold.sites.items():
-            cases = data.patients.case_id
-            if site in fold.training:
-                own.update(cases[data.test].tolist())
-            else:
-                unseen.update(cases.tolist())
-    return {"own": len(own), "unseen": len(unseen)}
-
-
-def calibration(scored: Mapping[str, Sequence[Scores]], patients: Mapping[str, int]) -> dict[str, Any]:
-    """The section `calibration` of metrics.json.
-
-    Parameters
-    ----------
-    scored
-        Arm -> the folds of one repeat.
-    patients
-        `own`, `unseen` -> how many different patients these folds score.
+def calibration(scored: Mapping[str, Sequence[Scores]]) -> dict[str, Any]:
+    """The section `calibration` of metrics.json from the folds of one repeat of every arm.
 
     Returns
     -------
@@ -59,16 +38,17 @@ def calibration(scored: Mapping[str, Sequence[Scores]], patients: Mapping[str, i
     found: dict[str, Any] = {}
     for arm, folds in scored.items():
         places = {"own": [fold.own for fold in folds], "unseen": [part for fold in folds for part in fold.unseen]}
-        found[arm] = {place: _pooled(parts, patients[place]) for place, parts in places.items() if any(map(len, parts))}
+        found[arm] = {place: _pooled(parts) for place, parts in places.items() if any(map(len, parts))}
     return found
 
 
-def _pooled(parts: Sequence[Scored], patients: int) -> dict[str, Any]:
-    """Bins over all folds and models, which together score so many different patients."""
+def _pooled(parts: Sequence[Scored]) -> dict[str, Any]:
+    """Bins over all folds and models, in which every patient counts once in all."""
     every = Scored.concat(parts)
-    weight = np.full(len(every), patients / len(every))
+    _, place, count = np.unique(every.who, return_inverse=True, return_counts=True)
+    weight: Floats = 1 / count[place]
     bins = _survival_bins(every, weight) if every.kind == "survival" else _class_bins(every, weight)
-    return {"predictions": len(every), "patients": patients, "bins": bins}
+    return {"predictions": len(every), "patients": len(count), "bins": bins}
 
 
 def _class_bins(scored: Scored, weight: Floats) -> list[Bin]:

@@ -30,7 +30,7 @@ from simulations.adapt import of_fold, override
 from simulations.arms import ARMS, Trained, train_arm
 from simulations.attention import examine
 from simulations.baselines import score_baselines
-from simulations.calibration import calibration, scored_patients
+from simulations.calibration import calibration
 from simulations.draws import cohort_digest, fold_digest, save_draws
 from simulations.engine import Engine
 from simulations.fold import Fold, load_sites, make_folds
@@ -175,7 +175,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "command": options.command,
         "notes": notes,
         "started": started.isoformat(timespec="seconds"),
-        "calibration": calibration(record.scored, scored_patients(first)),
+        "calibration": calibration(record.scored),
         "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
     }
     made = [*study.modalities.names, "outcomes"] if synthetic else []

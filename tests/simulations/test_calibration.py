@@ -1,7 +1,6 @@
 """Calibration bins by hand, and against lifelines."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +10,16 @@ from lifelines import KaplanMeierFitter
 from scipy.stats import binomtest
 
 from shared.metrics import Scored, measure
-from simulations.calibration import calibration, kaplan_meier, scored_patients, wilson
+from simulations.calibration import calibration, kaplan_meier, wilson
 from simulations.scores import Scores
 
 
-def _classified(top: Sequence[float], right: Sequence[bool]) -> Scored:
-    """Two classes; class 1 gets probability `top` and is the truth where `right`."""
+def _classified(top: Sequence[float], right: Sequence[bool], first: int = 0) -> Scored:
+    """Two classes; class 1 gets probability `top` and is the truth where `right`. Patients are numbered from `first`."""
     p, zeros = np.array(top), np.zeros(len(top))
     y = np.array(right).astype(int)
-    return Scored("classification", np.column_stack([1 - p, p]), y, zeros, zeros.astype(int), np.full(len(top), "A"))
+    who, sites = first + np.arange(len(top)), np.full(len(top), "A")
+    return Scored("classification", np.column_stack([1 - p, p]), y, zeros, zeros.astype(int), sites, who=who)
 
 
 def _survived(time: Sequence[float], event: Sequence[int], alive: Sequence[float]) -> Scored:
@@ -30,8 +30,8 @@ def _survived(time: Sequence[float], event: Sequence[int], alive: Sequence[float
 
 def test_bins_of_probability_add_up_over_folds() -> None:
     first = _classified([0.81] * 4 + [0.95] * 6, [True, True, True, False] + [True] * 6)
-    second = _classified([0.85] * 4, [False, True, True, True])
-    found = calibration({"federated": [Scores(first, (), True), Scores(second, (), True)]}, {"own": 14})["federated"]
+    second = _classified([0.85] * 4, [False, True, True, True], first=10)
+    found = calibration({"federated": [Scores(first, (), True), Scores(second, (), True)]})["federated"]
     assert set(found) == {"own"}
     bins = found["own"]["bins"]
     assert len(bins) == 15
@@ -47,14 +47,14 @@ def test_the_bins_give_the_calibration_error_of_the_metrics() -> None:
     rng = np.random.default_rng(0)
     top = rng.uniform(0.5, 1, 4000)
     scored = _classified(top.tolist(), (rng.random(4000) < top - 0.1).tolist())
-    bins = calibration({"pooled": [Scores(scored, (), True)]}, {"own": 4000})["pooled"]["own"]["bins"]
+    bins = calibration({"pooled": [Scores(scored, (), True)]})["pooled"]["own"]["bins"]
     gaps = [b["n"] * abs(b["predicted"] - b["observed"]) for b in bins if b["observed"] is not None]
     assert sum(gaps) / 4000 == pytest.approx(float(measure(scored)["ece"][0]), abs=1e-5)
 
 
 def test_few_patients_are_suppressed() -> None:
     scored = _classified([0.95] * 5 + [0.75] * 4, [True] * 9)
-    bins = calibration({"local": [Scores(scored, (), True)]}, {"own": 9})["local"]["own"]["bins"]
+    bins = calibration({"local": [Scores(scored, (), True)]})["local"]["own"]["bins"]
     few, empty, enough = bins[11], bins[0], bins[14]
     assert (few["observed"], few["predicted"], few["reason"]) == (None, None, "fewer than 5 patients")
     assert (empty["n"], empty["reason"]) == (0, "no patients")
@@ -64,10 +64,17 @@ def test_few_patients_are_suppressed() -> None:
 def test_predictions_of_several_models_count_patients_once() -> None:
     one = _classified([0.95] * 8, [True] * 8)
     other = _classified([0.75] * 8, [True] * 8)
-    found = calibration({"local": [Scores(one, (one, other), False)]}, {"own": 8, "unseen": 8})["local"]["unseen"]
+    found = calibration({"local": [Scores(one, (one, other), False)]})["local"]["unseen"]
     assert (found["predictions"], found["patients"]) == (16, 8)
     assert [b["n"] for b in found["bins"] if b["n"]] == [4, 4]  # half of eight patients each
     assert {b["reason"] for b in found["bins"]} == {"no patients", "fewer than 5 patients"}
+
+
+def test_patients_of_several_folds_count_once() -> None:
+    fold = Scores(_classified([0.95] * 6, [True] * 6), (), True)
+    (one,), (twice,) = ([calibration({"a": folds})["a"]["own"]] for folds in ([fold], [fold, fold]))
+    assert one["bins"] == twice["bins"]
+    assert (twice["predictions"], twice["patients"]) == (12, 6)
 
 
 def test_survival_in_groups_of_predicted_survival() -> None:
@@ -75,7 +82,7 @@ def test_survival_in_groups_of_predicted_survival() -> None:
     alive = np.repeat([0.1, 0.3, 0.5, 0.7, 0.9], 40)
     died = rng.random(200) > alive
     scored = _survived(np.where(died, 6.0, 40.0).tolist(), died.astype(int).tolist(), alive.tolist())
-    bins = calibration({"federated": [Scores(scored, (), True)]}, {"own": 200})["federated"]["own"]["bins"]
+    bins = calibration({"federated": [Scores(scored, (), True)]})["federated"]["own"]["bins"]
     assert [(b["months"], b["group"], b["n"]) for b in bins] == [(12.0, g, 40) for g in range(1, 6)]
     for each, rate in zip(bins, (0.1, 0.3, 0.5, 0.7, 0.9), strict=True):
         assert each["predicted"] == pytest.approx(rate)
@@ -84,17 +91,10 @@ def test_survival_in_groups_of_predicted_survival() -> None:
 
 
 def test_nobody_followed_to_an_edge_is_said() -> None:
-    scored = _survived([3.0] * 10, [0] * 10, np.linspace(0.1, 0.9, 10).tolist())
-    arms = {"federated": [Scores(Scored.concat([scored] * 5), (), True)]}
-    bins = calibration(arms, {"own": 50})["federated"]["own"]["bins"]
+    scored = _survived([3.0] * 50, [0] * 50, np.linspace(0.1, 0.9, 50).tolist())
+    bins = calibration({"federated": [Scores(scored, (), True)]})["federated"]["own"]["bins"]
     assert {b["observed"] for b in bins} == {None}
     assert {b["reason"] for b in bins} == {"nobody followed that long"}
-
-
-def test_patients_of_several_folds_count_once(tiny: Any) -> None:
-    (fold,) = tiny.folds()
-    tests = sum(int(fold.sites[site].test.sum()) for site in fold.training)
-    assert scored_patients([fold]) == scored_patients([fold, fold]) == {"own": tests, "unseen": 7}
 
 
 @settings(max_examples=40, deadline=None)
