@@ -4,7 +4,7 @@ import re
 
 __all__ = ["PROJECTS", "case_of", "is_tcga", "other_programmes", "programme_of", "site_of"]
 
-TCGA = re.compile(r"TCGA-([A-Z0-9]{2})-([A-Z0-9]{4})")
+TCGA = re.compile(r"TCGA-([^-]{2})-[^-]+")
 """TCGA-<tissue source site>-<participant>; what follows names a sample, portion, analyte, plate and centre."""
 
 PROGRAMMES = {
@@ -62,18 +62,19 @@ PROJECTS = tuple(
 
 def is_tcga(name: str) -> bool:
     """Whether a case id or sample name begins as a TCGA barcode does."""
-    found = TCGA.match(name)
-    return found is not None and name[found.end() : found.end() + 1] in ("", "-")
+    return TCGA.match(name) is not None
 
 
 def case_of(name: str) -> str:
     """The patient of a TCGA barcode: its first three fields; the name itself if it is none."""
-    return name[:12] if is_tcga(name) else name
+    found = TCGA.match(name)
+    return found[0] if found else name
 
 
 def site_of(name: str) -> str:
     """The tissue source site of a TCGA barcode, a string that may begin with a zero; "" if it is none."""
-    return name[5:7] if is_tcga(name) else ""
+    found = TCGA.match(name)
+    return found[1] if found else ""
 
 
 def programme_of(name: str) -> str:

@@ -63,7 +63,7 @@ def _row(case: Mapping[str, Any]) -> dict[str, str]:
         "case_id": name,
         "project": _word((case.get("project") or {}).get("project_id")),
         "tissue_source_site": site_of(name),
-        "hospital": hospital.hospital if hospital else "",
+        "hospital": hospital.hospital if hospital else site_of(name),  # a code that the table lacks stays a code
         "primary_site": _word(case.get("primary_site")),
         "disease_type": _word(case.get("disease_type")),
         "primary_diagnosis": _word(found.get("primary_diagnosis")),

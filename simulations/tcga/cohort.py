@@ -80,6 +80,7 @@ class Plan:
     clinical: pd.DataFrame
     taken: Mapping[str, Taken]  # table ->
     slides: Sequence[tuple[str, GdcFile]]
+    labels: tuple[str, ...]  # columns that came from a table of labels
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -127,9 +128,16 @@ def make_plan(gdc: Gdc, options: Options) -> Plan:
     if absent:
         raise BadInput(f"--project: expected patients at {gdc.server}, got none of {', '.join(absent)}; check --server")
     clinical, notes = clinical_table(cases), [RULE]
+    own = frozenset(clinical.columns)
     if options.labels:
         clinical, said = join_labels(clinical, *label_file(options.labels))
         notes += said
+    lost = [name for name in _state(options.out).get("labels", []) if name not in clinical.columns]
+    if lost:
+        raise BadInput(
+            f"--labels: expected the table with {', '.join(lost)}, which clinical.tsv of {options.out} has, got none; "
+            "name it again, or another --out"
+        )
     for path in (options.genes, options.aux_genes):
         _genes(path)  # a fault of theirs shows before the download
     names = clinical["case_id"].tolist()
@@ -139,7 +147,8 @@ def make_plan(gdc: Gdc, options: Options) -> Plan:
         slides = choose_slides(list_files(gdc, KINDS["slides"], options.projects, names), names, options.slides)
     notes += [f"{name}: {t.others} further tumour samples are not taken." for name, t in taken.items() if t.others]
     notes += site_notes(clinical["tissue_source_site"].tolist())
-    plan = Plan(options, clinical, taken, slides, tuple(notes))
+    labels = tuple(name for name in clinical.columns if name not in own)
+    plan = Plan(options, clinical, taken, slides, labels, tuple(notes))
     free = shutil.disk_usage(next(p for p in (options.out, *options.out.absolute().parents) if p.exists())).free
     if plan.missing > free:
         raise BadInput(
@@ -163,6 +172,7 @@ def carry_out(gdc: Gdc, plan: Plan, progress: Progress, say: Callable[[str], Non
     kept = options.out / KEPT
     kept.mkdir(parents=True, exist_ok=True)
     state = _state(options.out) or {"projects": sorted(options.projects), "server": gdc.server, "tables": {}}
+    state["labels"] = list(plan.labels)
     _save(options.out, state)
     ids = sorted({file.id for files in wanted.values() for file in files.values()})
     if ids:

@@ -44,7 +44,7 @@ def test_clinical_has_years_months_and_hospitals(gdc: FakeGdc, connect: Connect,
     assert died[["project", "tissue_source_site", "hospital"]].tolist() == ["TCGA-GBM", "06", "Henry Ford Hospital"]
     followed = table.loc["TCGA-DU-0004"]  # the latest of the follow-ups
     assert followed[["age_at_diagnosis", "os_months", "grade"]].tolist() == ["", "24", "G2"]
-    assert table.loc["TCGA-ZZ-0006", "hospital"] == ""
+    assert table.loc["TCGA-ZZ-0006", "hospital"] == "ZZ"
     assert "stage" not in table.columns  # nobody has one
 
 
@@ -157,6 +157,17 @@ def test_genes_of_a_gmt_file(gdc: FakeGdc, connect: Connect, tmp_path: Path) -> 
     nothing.write_text("group\tnote\tABSENT\n")
     with pytest.raises(CohortError, match="expected genes that the STAR counts have, got none of 1; name a GMT file"):
         fetch(connect(), tmp_path / "none", genes=nothing)
+
+
+def test_labels_are_not_lost_by_a_second_run(
+    gdc: FakeGdc, connect: Connect, labels: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = labels("case_id,idh", "TCGA-02-0001,IDHwt")
+    fetch(connect(), tmp_path / "out", labels=str(path))
+    with pytest.raises(BadInput, match="--labels: expected the table with idh, which clinical.tsv of .* has, got none"):
+        fetch(connect(), tmp_path / "out", slides=1)
+    fetch(connect(), tmp_path / "out", slides=1, labels=str(path))
+    assert read_clinical(tmp_path / "out")["idh"].tolist() == ["IDHwt", "", "", "", "", ""]
 
 
 def test_pages_are_read_to_the_end(gdc: FakeGdc, connect: Connect, tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """Barcodes, tissue source site codes and the rule for small sites."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import BadInput, CohortError
-from simulations.hospitals import site_of_patients
+from simulations.hospitals import site_of_patients, split_cohort
 from simulations.tcga.barcodes import case_of, is_tcga, other_programmes, programme_of, site_of
-from simulations.tcga.merge_small import merge_small_sites, rule_of
+from simulations.tcga.merge_small import RULES, Rule, merge_small_sites, rule_of
 from simulations.tcga.tissue_source_sites import site_notes, tissue_source_sites
 
 GLIOMA = dict(  # noqa: C408
@@ -109,7 +114,7 @@ def test_notes_about_codes() -> None:
 def test_barcodes() -> None:
     assert is_tcga("TCGA-02-0001")
     assert is_tcga("TCGA-02-0001-01A-11R-1850-01")
-    assert not is_tcga("TCGA-02-00011")
+    assert not is_tcga("TCGA-021-0001")
     assert not is_tcga("TARGET-30-PAISNS")
     assert (case_of("TCGA-02-0001-01A"), site_of("TCGA-02-0001-01A")) == ("TCGA-02-0001", "02")
     assert (case_of("P1"), site_of("P1")) == ("P1", "")
@@ -128,3 +133,36 @@ def test_barcodes_of_other_programmes_are_named() -> None:
     ):
         site_of_patients(clinical, None)
     assert site_of_patients(clinical, "column:ward")["C3L-00001"] == "a"
+
+
+@given(
+    st.dictionaries(st.sampled_from([*sorted(tissue_source_sites()), "QQ", "ZZ"]), st.integers(1, 30), min_size=1),
+    st.sampled_from(RULES),
+    st.integers(1, 25),
+)
+def test_merging_loses_nobody_and_leaves_large_sites_apart(counts: dict[str, int], rule: Rule, least: int) -> None:
+    before = sites(counts)
+    found, notes = merge_small_sites(before, rule, least)
+    assert found.keys() == before.keys()
+    for code in counts:  # a code stays together
+        assert len({found[case] for case, site in before.items() if site == code}) == 1
+    large = [code for code, count in counts.items() if count >= least]
+    assert len({found[next(case for case in before if before[case] == code)] for code in large}) == len(large)
+    assert len(set(found.values())) <= len(counts)
+    assert bool(notes) == (len(set(found.values())) < len(counts))
+    again, _ = merge_small_sites(before, rule, least)
+    assert again == found
+
+
+def test_a_cohort_is_split_into_merged_sites(make_cohort: Callable[..., Path], tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "cohort", {"12": 3, "E1": 4, "06": 9, "QQ": 2})
+    said: list[str] = []
+    hospitals = split_cohort(cohort, "tss", tmp_path / "cache", merge="hospital", least=7, say=said.append)
+    assert [hospital.id for hospital in hospitals] == ["06", "Duke", "QQ"]
+    assert "Merged by hospital: 12 (3), E1 (4) are site Duke (Duke), 7 patients." in said
+    assert any("QQ (2 patients)" in sentence for sentence in said)
+    apart = split_cohort(cohort, None, tmp_path / "cache")
+    assert [hospital.id for hospital in apart] == ["06", "12", "E1", "QQ"]
+    assert apart[0].folder != hospitals[0].folder
+    with pytest.raises(BadInput, match="--merge-small: expected --split tss beside it, got column:sex; leave one of"):
+        split_cohort(cohort, "column:sex", tmp_path / "cache", merge="state")
