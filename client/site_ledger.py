@@ -32,7 +32,7 @@ def has_ledger(site: Site) -> bool:
 
 
 def open_ledger(site: Site, own: Path | None = None) -> Ledger:
-    """The site's ledger, made when there is none, its chain verified.
+    """The site's ledger, made when there is none, its chain verified. That of a simulation is not synced to disk.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def open_ledger(site: Site, own: Path | None = None) -> Ledger:
         LEDGER_BROKEN or LEDGER_FAILED.
     """
     signer = CommandSigner(site.privacy.signer) if site.privacy.signer and own is None else None
-    return Ledger.open(ledger_folder(site, own), site.id, signer=signer)
+    return Ledger.open(ledger_folder(site, own), site.id, signer=signer, durable=own is None)
 
 
 def open_budget(site: Site, study: Study | None = None, own: Path | None = None) -> Budget:

@@ -5,7 +5,7 @@ every message. Entries are only ever appended; whoever opens a ledger checks eve
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -34,17 +34,19 @@ class Ledger:
     chain does not hold, LEDGER_FAILED when the file cannot be read or written.
     """
 
-    def __init__(self, file: Path, site: str, signer: Signer) -> None:
-        self.file, self._site, self._signer = file, site, signer
+    def __init__(self, file: Path, site: str, signer: Signer, *, durable: bool = True) -> None:
+        self.file, self._site, self._signer, self._durable = file, site, signer, durable
 
     @classmethod
-    def open(cls, folder: Path, site: str, *, signer: Signer | None = None) -> "Ledger":
+    def open(cls, folder: Path, site: str, *, signer: Signer | None = None, durable: bool = True) -> "Ledger":
         """The ledger of `site` in `folder`, made when there is none, verified.
 
         Parameters
         ----------
         signer
             Keeper of the key; default a key file in `folder`, made with the ledger.
+        durable
+            What was committed outlives a power failure. False is for simulations alone.
 
         Raises
         ------
@@ -61,8 +63,8 @@ class Ledger:
                     f"expected the privacy ledger beside its key {key}, got none: what was spent is not known; restore "
                     "the newest backup of both, or remove the key too and tell the coordinator that the ledger is new",
                 )
-            create(file)
-        ledger = cls(file, site, signer or _own_key(file, key))
+            create(file, durable=durable)
+        ledger = cls(file, site, signer or _own_key(file, key, durable), durable=durable)
         with ledger._reading():
             return ledger
 
@@ -106,7 +108,7 @@ class Ledger:
             LEDGER_FAILED: it could not be written or committed; nothing of it stands.
         """
         known = self._known()
-        with connected(self.file) as connection, transaction(connection, self.file, write=True):
+        with self._connected() as connection, transaction(connection, self.file, write=True):
             with known.lock:
                 known.catch_up(connection)
                 writer = Writer(connection, known, self._signer)
@@ -126,11 +128,14 @@ class Ledger:
         """Walk over every entry again, and check every hash, link and signature. It tells what it finds."""
         chain = Chain(self._site, self.public_key)
         file = self.file
-        with connected(file) as connection, transaction(connection, file, write=False), translated(file):
+        with self._connected() as connection, transaction(connection, file, write=False), translated(file):
             for row in rows(connection, 0):
                 chain.take(row)
             warnings = () if guarded(connection) else (UNGUARDED,)
         return chain.verification(*warnings)
+
+    def _connected(self) -> AbstractContextManager[Connection]:
+        return connected(self.file, durable=self._durable)
 
     def _known(self) -> Verified:
         return verified(self.file, self._site, self.public_key)
@@ -138,16 +143,20 @@ class Ledger:
     @contextmanager
     def _reading(self) -> Iterator[tuple[Connection, Verified]]:
         known = self._known()
-        with known.lock, connected(self.file) as connection, transaction(connection, self.file, write=False):
+        with known.lock, self._connected() as connection, transaction(connection, self.file, write=False):
             known.catch_up(connection)
             yield connection, known
 
 
-def _own_key(file: Path, key: Path) -> KeyFile:
+def _own_key(file: Path, key: Path, durable: bool) -> KeyFile:
     """The key beside the ledger. Only a ledger without entries gets a new one."""
     if not key.exists():
-        with connected(file) as connection, transaction(connection, file, write=True), translated(file):
+        with (
+            connected(file, durable=durable) as connection,
+            transaction(connection, file, write=True),
+            translated(file),
+        ):
             if not key.exists() and next(rows(connection, 0), None) is not None:
                 raise Refused("LEDGER_BROKEN", f"expected the key of the privacy ledger in {key}, got none; {RESTORE}")
-            KeyFile.make(key)
+            KeyFile.make(key, durable=durable)
     return KeyFile(key)

@@ -2,6 +2,9 @@
 
 A connection lives for one transaction, so that a ledger survives a fork and serves several threads; it costs about a
 millisecond, and leaves everything in one file. Write-ahead log and `synchronous=FULL`: what was committed is on disk.
+
+The ledger of a simulated site is not `durable`: it is as whole after its process was killed, and may be lost when the
+machine fails, when the run that it belongs to is to be repeated.
 """
 
 import sqlite3
@@ -29,6 +32,7 @@ GUARDS = {
     WHEN NEW.seq IS NOT (SELECT COALESCE(MAX(seq), 0) + 1 FROM entry)
     BEGIN SELECT RAISE(ABORT, 'a ledger entry is only appended'); END""",
 }
+SYNCHRONOUS = {True: "PRAGMA synchronous = FULL", False: "PRAGMA synchronous = OFF"}
 ADVICE = {
     "full": "nothing was written; free some space on that disk",
     "disk I/O error": "nothing was written; free some space on that disk, or have it checked",
@@ -43,14 +47,15 @@ RESTORE = (
 )
 
 
-def create(file: Path) -> None:
+def create(file: Path, *, durable: bool = True) -> None:
     """Make an empty ledger, unless one is there; of several processes at once, one makes it."""
     if not file.exists():
-        make_once(file, _fill)
+        make_once(file, lambda new: _fill(new, durable), durable=durable)
 
 
-def _fill(new: Path) -> None:
+def _fill(new: Path, durable: bool) -> None:
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        connection.execute(SYNCHRONOUS[durable])
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise sqlite3.OperationalError(f"no write-ahead log on this disk (journal mode {mode})")
@@ -61,7 +66,7 @@ def _fill(new: Path) -> None:
 
 
 @contextmanager
-def connected(file: Path) -> Iterator[sqlite3.Connection]:
+def connected(file: Path, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
     """A connection in autocommit mode to an existing ledger.
 
     Raises
@@ -74,7 +79,7 @@ def connected(file: Path) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS)
     with closing(connection):
         with translated(file):
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(SYNCHRONOUS[durable])
             schema = connection.execute("PRAGMA user_version").fetchone()[0]
         if schema > SCHEMA:
             raise Refused(

@@ -8,26 +8,33 @@ from pathlib import Path
 __all__ = ["make_once"]
 
 
-def make_once(file: Path, write: Callable[[Path], None]) -> None:
+def make_once(file: Path, write: Callable[[Path], None], *, durable: bool = True) -> None:
     """Let `write` fill a new file of mode 600 and put it at `file`, synced; a file that lies there already stays.
 
-    Of several processes that do so at once, one wins. OSError when the folder cannot be written.
+    Of several processes that do so at once, one wins. OSError when the folder cannot be written. What is not `durable`
+    is not synced: it outlives this process, and not a power failure.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
     os.close(descriptor)
     new = Path(name)
     try:
         write(new)
-        with new.open("rb") as written:
-            os.fsync(written.fileno())
+        if durable:
+            _sync(new)
         try:
             os.link(new, file)  # unlike a rename it fails when `file` is there
         except FileExistsError:
             return
     finally:
         new.unlink(missing_ok=True)
-    folder = os.open(file.parent, os.O_RDONLY)
+    if durable:
+        _sync(file.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

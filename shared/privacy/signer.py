@@ -63,11 +63,11 @@ class KeyFile:
         self._key = key
 
     @classmethod
-    def make(cls, file: Path) -> "KeyFile":
+    def make(cls, file: Path, *, durable: bool = True) -> "KeyFile":
         """The key in `file`, made when there is none; OSError when the folder cannot be written."""
         if not file.exists():
             key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            make_once(file, lambda new: _write(new, key))
+            make_once(file, lambda new: _write(new, key), durable=durable)
         return cls(file)
 
     @property

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 import shared.privacy.chain
 import shared.privacy.ledger_file
+import shared.privacy.new_file
 import shared.privacy.writer
 from shared.errors import Refused
 from shared.privacy.chain import Chain
@@ -420,3 +421,25 @@ def test_the_head_is_the_last_one_that_was_signed_for_export(folder: Path) -> No
     assert (head.site, head.seq, head.hash, head.parent) == ("A", 4, entry.hash, "")
     assert head.genuine()
     assert head == ledger.verify().head
+
+
+def synchronous(ledger: Ledger) -> int:
+    with ledger._connected() as connection:
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+
+def test_only_a_simulation_leaves_it_to_the_system_when_its_ledger_is_on_disk(tmp_path: Path) -> None:
+    assert synchronous(Ledger.open(tmp_path / "site", "A")) == 2  # FULL
+    simulated = Ledger.open(tmp_path / "simulated", "A", durable=False)
+    assert synchronous(simulated) == 0
+    simulated.append("audit")
+    assert Ledger.open(tmp_path / "simulated", "A").verify().entries == 1  # the same file, read by the same rules
+
+
+def test_a_ledger_that_is_not_durable_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(shared.privacy.new_file.os, "fsync", synced.append)
+    Ledger.open(tmp_path / "simulated", "A", durable=False)
+    assert synced == []
+    Ledger.open(tmp_path / "site", "A")
+    assert len(synced) == 4  # file and folder, of the ledger and of its key
