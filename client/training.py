@@ -78,7 +78,10 @@ def train_round(
     steps, loss_sum = 0, torch.zeros((), device=device)
     model.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        if device.type == "cpu":  # without torch's note, for GPUs that nobody uses, of who called: half a millisecond
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
         for batch in batches:
             batch = batch.to(device)
             output = _in_bf16(model, batch) if half else model(batch)
