@@ -8,6 +8,7 @@ import numpy as np
 
 from shared.metrics import Value, interval
 from shared.metrics.scored import Floats
+from simulations.multiplicity import p_value
 from simulations.scores import Measured
 
 __all__ = ["Difference", "average", "difference", "draws_of", "points_of"]
@@ -15,11 +16,12 @@ __all__ = ["Difference", "average", "difference", "draws_of", "points_of"]
 
 @dataclass(frozen=True)
 class Difference:
-    """a - b of one metric, with the 95 % interval of paired draws."""
+    """a - b of one metric, with the 95 % interval and the two-sided p value of paired draws."""
 
     difference: float
     low: float | None
     high: float | None
+    p: float | None
 
 
 def average(repeats: Sequence[Sequence[Measured]]) -> dict[str, Value]:
@@ -48,8 +50,8 @@ def difference(a: Sequence[Sequence[Measured]], b: Sequence[Sequence[Measured]],
     points = points_of(a, metric) - points_of(b, metric)
     if not np.isfinite(points).any():
         return None
-    low, high = interval(draws_of(a, metric) - draws_of(b, metric))
-    return Difference(float(np.nanmean(points)), low, high)
+    draws = draws_of(a, metric) - draws_of(b, metric)
+    return Difference(float(np.nanmean(points)), *interval(draws), p_value(draws))
 
 
 def points_of(repeats: Sequence[Sequence[Measured]], name: str) -> Floats:

@@ -23,7 +23,7 @@ from simulations.tcga.barcodes import is_tcga, other_programmes, programme_of
 from simulations.tcga.merge_small import Rule, merge_small_sites
 from simulations.tcga.tissue_source_sites import site_notes
 
-__all__ = ["Hospital", "site_of_patients", "split_cohort"]
+__all__ = ["Hospital", "site_of_patients", "split_cohort", "write_hospitals"]
 
 TABLES = ("mutations", "copy_number")
 LINKED = ("slides", "imaging", "features/slides")
@@ -122,6 +122,12 @@ def split_cohort(
         sites, merged = merge_small_sites(sites, merge, least)
         for sentence in merged:
             say(sentence)
+    return write_hospitals(cohort, sites, cache)
+
+
+def write_hospitals(cohort: Path, sites: Mapping[str, str], cache: Path) -> list[Hospital]:
+    """The same from case_id -> site of every patient of the cohort."""
+    clinical = read_clinical(cohort)
     state = [(str(path.relative_to(cohort)), path.stat().st_size, path.stat().st_mtime_ns) for path in _inputs(cohort)]
     # where the links lead: they do not move along
     linked = str(cohort.resolve()) if any((cohort / name).is_dir() for name in LINKED) else ""

@@ -12,12 +12,13 @@ from lifelines import KaplanMeierFitter
 from server.private_results import privacy_of_sites
 from shared import __version__
 from shared.cohort.patients import Patients
-from shared.metrics import MAIN, Scored, Value
+from shared.metrics import MAIN, Scored, Value, interval
 from shared.study import ClassificationTask, Study, SurvivalTask
 from shared.weights import new_model
 from simulations.attention import Pictures
-from simulations.averages import average, difference
+from simulations.averages import average, difference, draws_of
 from simulations.fold import Fold
+from simulations.multiplicity import holm
 from simulations.scores import Measured, Scores
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves", "run_json"]
@@ -27,6 +28,7 @@ PAIRS = (
     ("federated", "pooled"),
     ("finetuned", "federated"),
     ("personal", "federated"),
+    ("federated", "iid"),
 )
 Repeats = list[list[Measured]]  # repeats of folds
 
@@ -39,6 +41,8 @@ class RunRecord:
         self.without: dict[str, dict[str, dict[str, Repeats]]] = {}
         self.subsets: dict[str, dict[str, dict[str, Repeats]]] = {}
         self.heads: dict[str, dict[str, dict[str, Repeats]]] = {}
+        self.by_site: dict[str, dict[str, Repeats]] = {}  # with draws of whole hospitals
+        self.groups: dict[str, dict[str, Repeats]] = {}  # of sex and age
         self.baselines: dict[str, dict[str, Repeats]] = {}
         self.rounds: dict[str, list[dict[str, Any]]] = {}
         self.seconds: dict[str, float] = {}
@@ -58,7 +62,8 @@ class RunRecord:
         self.failed[arm] = reason
         for table in (self.arms, self.without, self.subsets, self.heads, self.rounds, self.curves, self.seconds):
             table.pop(arm, None)
-        self.scored.pop(arm, None)
+        for further in (self.scored, self.by_site, self.groups):
+            further.pop(arm, None)
         self.attention.pop(arm, None)
         self.pictures.pop(arm, None)
 
@@ -169,10 +174,18 @@ def _arm(record: RunRecord, arm: str, main: Sequence[str]) -> dict[str, Any]:
     }
     subsets = {name: _subset(part, main) for name, part in record.subsets.get(arm, {}).items()}
     rounds = record.rounds.get(arm, [])
-    further = {"heads": heads, "unseen_sites": _sites(table, where="unseen")}  # each where there is any
+    by_site = {where: _by_site(measured, main) for where, measured in record.by_site.get(arm, {}).items()}
+    further = {"heads": heads, "unseen_sites": _sites(table, where="unseen"), "by_site": by_site}  # where there is any
     return {**plain, "sites": _sites(table), "without": without, "subsets": subsets, "rounds": rounds} | {
         name: part for name, part in further.items() if part
     }
+
+
+def _by_site(repeats: Repeats, main: Sequence[str]) -> dict[str, Any]:
+    """The interval of each main metric when whole hospitals are drawn, and how many there are."""
+    found = {name: value.to_json() for name, value in average(repeats[:1]).items() if name in main}
+    draws = {name: interval(draws_of(repeats, name)) for name in found}
+    return {name: {"low": draws[name][0], "high": draws[name][1], "sites": value["n"]} for name, value in found.items()}
 
 
 def _subset(part: Mapping[str, Repeats], main: Sequence[str]) -> dict[str, Any]:
@@ -205,6 +218,8 @@ def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
                 found = difference(first, second, metric) if first and second else None
                 if found is not None:
                     rows.append({"a": a, "b": b, "where": where, "metric": metric, **found.__dict__})
+    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = adjusted
     return rows
 
 

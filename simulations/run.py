@@ -30,7 +30,7 @@ def main(
         str, typer.Option(help="Put smaller TCGA sites together by hospital, state or region; none.")
     ] = "none",
     arms: Annotated[
-        str, typer.Option(help="Comma-separated arms; finetuned and personal are further ones.")
+        str, typer.Option(help="Comma-separated arms; finetuned, personal and iid are further ones.")
     ] = "federated,pooled,local",
     protocol: Annotated[
         str,

@@ -21,10 +21,10 @@ from shared.metrics import (
 from shared.metrics.scored import Floats
 from shared.study import Study
 from simulations.arms import Trained, restored
-from simulations.bootstrap import patient_weights, seed_of
+from simulations.bootstrap import patient_weights, seed_of, site_weights
 from simulations.fold import Fold
 
-__all__ = ["Measured", "Scores", "measure_scores", "score_arm", "subsets_of"]
+__all__ = ["Measured", "Scores", "measure_by_site", "measure_scores", "score_arm", "subsets_of"]
 
 UNSEEN_SITE = 10
 """An unseen hospital with fewer patients has no scores of its own."""
@@ -145,6 +145,8 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
         weights = patient_weights(scores.unseen[0], seed)
         parts = [_measured(scored, weights, survival) for scored in scores.unseen]
         result["unseen"] = _mean_over_models(parts)
+        if fold.study.split.protocol == "patient-kfold" and fold.study.split.fold:  # the same people as in fold 0
+            result["unseen"] = replace(result["unseen"], n=0, events=0 if survival else None)
         strangers = np.unique(scores.unseen[0].site).tolist()
         for site in strangers:
             rows = np.flatnonzero(scores.unseen[0].site == site)
@@ -154,6 +156,23 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
                 parts = [_measured(scored.take(rows), weights[:, rows], survival) for scored in scores.unseen]
                 result[f"unseen.{site}"] = _mean_over_models(parts)
     return result
+
+
+def measure_by_site(scores: Scores, fold: Fold) -> dict[str, Measured]:
+    """`own_site_mean` and `unseen` with draws of whole hospitals: `n` counts these.
+
+    Their intervals ask what another choice of hospitals would have given, not only of patients.
+    """
+    parts = {"own_site_mean": (scores.own,), "unseen": scores.unseen}
+    found = {}
+    for where, every in parts.items():
+        if every:
+            weights = site_weights(every[0], seed_of(fold.study))
+            score = measure_site_mean if where == "own_site_mean" else measure
+            point = plain_mean([score(scored) for scored in every])
+            draws = plain_mean([score(scored, weights) for scored in every])
+            found[where] = Measured(point, draws, {}, len(np.unique(every[0].site)), None)
+    return found
 
 
 def _mean_over_models(parts: Sequence[Measured]) -> Measured:

@@ -18,6 +18,7 @@ from server.heads import FILE as HEADS
 from server.privacy_report import write_run_report
 from server.results import save_model, write_manifest, write_study
 from shared.cohort.load import SitePatients
+from shared.cohort.tables import read_clinical
 from shared.digests import canonical_json
 from shared.errors import BadInput, MmfedError, WorkFailed
 from shared.metrics import MAIN
@@ -33,16 +34,18 @@ from simulations.baselines import score_baselines
 from simulations.calibration import calibration
 from simulations.draws import cohort_digest, fold_digest, save_draws
 from simulations.engine import Engine
+from simulations.fairness import fairness, groups_of, measure_groups
 from simulations.fold import Fold, load_sites, make_folds
 from simulations.heads import score_heads
 from simulations.hospitals import Hospital
+from simulations.iid import IID, dealt_folds
 from simulations.inline import InlineGrid
 from simulations.option_faults import option_faults
 from simulations.private_settings import private_notes
 from simulations.ready import Progress, Ready, make_ready
 from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
-from simulations.scores import measure_scores, score_arm
+from simulations.scores import measure_by_site, measure_scores, score_arm
 from simulations.site_signature.measure import measure_signature, with_gap
 from simulations.tcga.merge_small import Rule
 
@@ -75,7 +78,7 @@ class Options:
     command: str = "python simulations/run.py"
 
     def __post_init__(self) -> None:
-        known = BASIC_ARMS if isinstance(self.study.task, DetectionTask) else tuple(ARMS)
+        known = BASIC_ARMS if isinstance(self.study.task, DetectionTask) else (*ARMS, IID)
         unknown = [arm for arm in self.arms if arm not in known]
         faults = []
         if unknown or not self.arms:
@@ -148,6 +151,8 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         record.folds.append([fold_digest(fold) for fold in folds])
         for number, fold in enumerate(folds):
             _run_fold(options, ready, fold, folder, record, (repeat, number, len(folds)), progress)
+        if IID in options.arms and IID not in record.failed:
+            _run_control(options, ready, folds, folder, record, repeat, progress)
     if not record.arms:
         raise WorkFailed("; ".join(record.failed.values()))
     everybody, excluded = load_sites(hospitals, study)
@@ -176,6 +181,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "notes": notes,
         "started": started.isoformat(timespec="seconds"),
         "calibration": calibration(record.scored),
+        "fairness": fairness(study, record.groups),
         "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
     }
     made = [*study.modalities.names, "outcomes"] if synthetic else []
@@ -213,6 +219,7 @@ def _run_fold(
     repeat, number, of = place
     done, total = repeat * of + number, options.repeats * of
     federated: Trained | None = None
+    groups = groups_of(read_clinical(ready.cohort))
     for arm in ARMS:
         if arm not in options.arms or arm in record.failed:
             continue
@@ -226,7 +233,9 @@ def _run_fold(
             continue
         federated = trained if arm == "federated" else federated
         record.put(record.arms.setdefault(arm, {}), measure_scores(scores, fold), repeat)
+        record.put(record.by_site.setdefault(arm, {}), measure_by_site(scores, fold), repeat)
         if repeat == 0:
+            record.put(record.groups.setdefault(arm, {}), measure_groups(scores, fold.study, groups), repeat)
             record.scored.setdefault(arm, []).append(replace(scores, without={}, subsets={}))
         further = score_heads(fold, trained)
         for kept, parts in (
@@ -252,6 +261,34 @@ def _run_fold(
     for name, scores in score_baselines(fold).items():
         record.put(record.baselines.setdefault(name, {}), measure_scores(scores, fold), repeat)
     progress("fitting floors", done + 1, total)
+
+
+def _run_control(
+    options: Options,
+    ready: Ready,
+    folds: Sequence[Fold],
+    folder: Path,
+    record: RunRecord,
+    repeat: int,
+    progress: Progress,
+) -> None:
+    """Train and measure the federation of dealt hospitals; single hospitals of it mean nothing."""
+    hospitals, dealt = dealt_folds(ready, folds, folds[0].study, options.cache, progress)
+    for fold in dealt:
+        progress(f"training {IID}", repeat, options.repeats)
+        try:
+            trained = train_arm("federated", fold, hospitals, folder / "checkpoints", None, options.engine)
+            found = measure_scores(score_arm(fold, trained), fold)
+        except WorkFailed as exc:
+            log.error("an arm failed", arm=IID, reason=str(exc))
+            record.fail(IID, str(exc))
+            return
+        places = {where: measured for where, measured in found.items() if "." not in where}
+        record.put(record.arms.setdefault(IID, {}), places, repeat)
+        record.seconds[IID] = record.seconds.get(IID, 0.0) + trained.seconds
+        if repeat == 0 and fold is dealt[0]:
+            record.rounds[IID] = trained.rounds
+    progress(f"training {IID}", repeat + 1, options.repeats)
 
 
 def _examine(fold: Fold, trained: Trained, ready: Ready, record: RunRecord) -> None:

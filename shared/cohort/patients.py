@@ -13,7 +13,7 @@ from torch import Tensor
 from shared.cohort.batch import Batch
 from shared.cohort.spread import spread
 
-__all__ = ["Patients"]
+__all__ = ["Patients", "number_of"]
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -21,6 +21,11 @@ TABLES = ("expression", "aux", "blood", "clinical")
 BAGS = ("bags", "images")
 SETTINGS = ("modalities", "max_patches", "max_images")
 BELONGS_TO = {"expression": "expression", "aux": "expression", "blood": "blood", "clinical": "clinical"}
+
+
+def number_of(case_id: str) -> int:
+    """63 bits of a case_id's SHA-256."""
+    return int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:8]) >> 1
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,7 @@ class Patients:
     @property
     def numbers(self) -> NDArray[np.int64]:
         """(P,) a number of each case_id, the same wherever the patient is met; it leaves no site."""
-        digests = [hashlib.sha256(case.encode()).digest()[:8] for case in self.case_id.tolist()]
-        return np.array([int.from_bytes(digest) >> 1 for digest in digests], dtype=np.int64)
+        return np.array([number_of(case) for case in self.case_id.tolist()], dtype=np.int64)
 
     def take(self, index: Sequence[int] | NDArray[np.integer] | Flags) -> "Patients":
         """The patients at `index` (positions or a mask), in that order."""

@@ -15,6 +15,7 @@ from shared.metrics import Value, bootstrap_weights, interval, measure, reasons
 from shared.metrics.scored import Floats, Integers
 from simulations.ablations.predictions import Predicted
 from simulations.averages import Difference
+from simulations.multiplicity import p_value
 
 __all__ = ["DRAWS", "Compared", "Paired", "draw_cohort"]
 
@@ -86,8 +87,8 @@ class Compared:
         for name, points in mine.points.items():
             difference = points - theirs.points[name]
             if np.isfinite(difference).any():
-                low, high = interval(_mean(mine.draws[name] - theirs.draws[name]))
-                found[name] = Paired(Difference(float(np.nanmean(difference)), low, high), n)
+                draws = _mean(mine.draws[name] - theirs.draws[name])
+                found[name] = Paired(Difference(float(np.nanmean(difference)), *interval(draws), p_value(draws)), n)
         return found
 
     def _on(self, shared: Sequence[Integers]) -> "Compared":

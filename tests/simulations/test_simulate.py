@@ -176,9 +176,9 @@ def test_the_same_seed_twice_gives_the_same_bytes(tiny_cohort: Path, make_study:
     [
         (
             {"arms": ("federated", "central")},
-            "--arms: expected some of federated, pooled, local, finetuned, personal, got central",
+            "--arms: expected some of federated, pooled, local, finetuned, personal, iid, got central",
         ),
-        ({"arms": ()}, "--arms: expected some of federated, pooled, local, finetuned, personal, got none"),
+        ({"arms": ()}, "--arms: expected some of federated, pooled, local, finetuned, personal, iid, got none"),
         ({"repeats": 0}, "--repeats: expected at least 1, got 0"),
         ({"min_site_patients": -3}, "--min-site-patients: expected at least 1, got -3"),
         ({"folds": -1}, "--folds: expected at least 1, got -1"),

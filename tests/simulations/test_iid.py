@@ -1,0 +1,46 @@
+"""Hospitals of the same sizes, patients dealt to them at random."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from simulations.adapt import of_fold
+from simulations.iid import dealt_folds
+from simulations.ready import Ready
+
+
+def ready(tiny: Any, cohort: Path) -> Ready:
+    return Ready(tiny.study, cohort, False, list(tiny.hospitals), list(tiny.hospitals), ())
+
+
+def everyone(fold: Any) -> dict[str, set[str]]:
+    return {site: set(data.patients.case_id.tolist()) for site, data in fold.sites.items()}
+
+
+def test_sizes_stay_and_patients_move(tiny: Any, tiny_cohort: Path, tmp_path: Path) -> None:
+    folds = tiny.folds()
+    hospitals, (dealt,) = dealt_folds(ready(tiny, tiny_cohort), folds, folds[0].study, tmp_path, lambda *_: None)
+    before, after = everyone(folds[0]), everyone(dealt)
+    assert dealt.training == folds[0].training
+    assert {site: len(cases) for site, cases in after.items()} == {site: len(cases) for site, cases in before.items()}
+    assert Counter(case for part in after.values() for case in part) == Counter(
+        case for part in before.values() for case in part
+    )
+    assert after["QQ"] == before["QQ"]  # never trained on: the same strangers for every arm
+    for site in dealt.training:
+        assert after[site] != before[site]
+        assert set(dealt.sites[site].patients.site) == {site}
+    assert {hospital.id for hospital in hospitals} == set(before)
+
+
+def test_the_seed_of_the_repeat_deals(tiny: Any, tiny_cohort: Path, tmp_path: Path) -> None:
+    folds = tiny.folds()
+    deal = [
+        everyone(
+            dealt_folds(ready(tiny, tiny_cohort), folds, of_fold(tiny.study, repeat, 0), tmp_path, lambda *_: None)[1][
+                0
+            ]
+        )
+        for repeat in (0, 0, 1)
+    ]
+    assert deal[0] == deal[1] != deal[2]
