@@ -14,6 +14,7 @@ from shared.logs import configure_logs
 
 def main(
     spread: Annotated[float, typer.Option(help="How different stains are; 1 = as in the default cohort.")] = 1.0,
+    scanner: Annotated[bool, typer.Option("--scanner", help="Scanners differ too.")] = False,
     hospitals: Annotated[int, typer.Option(help="Half of them train, in turn; an even number.")] = 12,
     patients: Annotated[int, typer.Option(help="Of each hospital.")] = 24,
     seeds: Annotated[int, typer.Option(help="Cohorts.")] = 3,
@@ -22,7 +23,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Folder; default: runs/stain-shift-<time>.")] = None,
     cache: Annotated[Path, typer.Option(help="Where cohorts and features are kept.")] = Path("cache"),
 ) -> None:
-    """Draw hospitals that differ in stain alone; compare no, Reinhard and Macenko normalisation, and corrections.
+    """Draw hospitals that differ in stain and grades; compare no, Reinhard and Macenko normalisation, and corrections.
 
     Examples:
       python simulations/stain_shift.py
@@ -37,6 +38,7 @@ def main(
     configure_logs(level=30)
     options = Options(
         spread=spread,
+        scanner=scanner,
         hospitals=hospitals,
         patients=patients,
         seeds=seeds,

@@ -11,15 +11,16 @@ __all__ = ["row_name", "signature_figure"]
 
 WIDTH = 560
 COLOUR = "#7a5195"
-WHAT = {"embedding": "Fused embedding", "predictions": "Predictions"}
+WHAT = {"embedding": "Embedding", "predictions": "Predictions"}
 CORRECTIONS = {"none": "", "site_scale": "scaled in the hospital", "combat": "ComBat"}
-WHEN = {"frozen": "", "before": "before training", "after": ""}
+WHEN = {"frozen": "", "before": "before training", "after": "after training"}
 
 
 def row_name(row: dict[str, Any]) -> str:
     """What was measured, as a reader knows it."""
     first = WHAT.get(row["what"], str(row["modality"]).capitalize())
-    parts = [first, WHEN.get(row["when"], row["when"]), CORRECTIONS.get(row["correction"], row["correction"])]
+    when = "" if row["what"] == "predictions" else WHEN.get(row["when"], row["when"])  # only the trained model's
+    parts = [first, when, CORRECTIONS.get(row["correction"], row["correction"])]
     return ", ".join(part for part in parts if part)
 
 
@@ -47,7 +48,7 @@ def signature_figure(rows: list[dict[str, Any]]) -> Markup | None:
         for marker, colour, face, label in (
             ("o", COLOUR, COLOUR, "AUC"),
             ("|", INK, INK, "same outcome"),
-            ("o", MUTED, "white", "hospitals at random"),
+            ("o", MUTED, "white", "at random"),
         ):
             axes.plot([], [], marker, markeredgecolor=colour, markerfacecolor=face, markersize=8, label=label)
         axes.legend(

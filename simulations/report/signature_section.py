@@ -35,9 +35,11 @@ def _knows(rows: list[dict[str, Any]]) -> str:
     """Which features and whether the trained model tell the hospital."""
     plain = [row for row in rows if row["correction"] == PLAIN and row["auc"] is not None]
     frozen = [row for row in plain if row["when"] == "frozen"]
-    clear = [f"{row_name(row)} ({number(row['auc'])})" for row in frozen if _beyond(row) and row["auc"] >= CLEAR]
-    weak = [f"{row_name(row)} ({number(row['auc'])})" for row in frozen if _beyond(row) and row["auc"] < CLEAR]
-    not_ = [f"{row_name(row)} ({number(row['auc'])})" for row in frozen if not _beyond(row)]
+    clear = [
+        f"{row_name(row).lower()} ({number(row['auc'])})" for row in frozen if _beyond(row) and row["auc"] >= CLEAR
+    ]
+    weak = [f"{row_name(row).lower()} ({number(row['auc'])})" for row in frozen if _beyond(row) and row["auc"] < CLEAR]
+    not_ = [f"{row_name(row).lower()} ({number(row['auc'])})" for row in frozen if not _beyond(row)]
     parts = [f"clearly by {joined(clear)}"] if clear else []
     parts += [f"a little by {joined(weak)}"] if weak else []
     parts += [f"not beyond chance by {joined(not_)}"] if not_ else []
@@ -66,13 +68,15 @@ def _loses(gap: dict[str, Any]) -> str:
         )
     name = metric_name(gap["metric"])
     own, unseen = number(gap["own"]["value"]), number(gap["unseen"]["value"])
+    loss = gap["difference"]
     text = f"{name} of the federated model is {own} on own test patients and {unseen} at unseen hospitals, "
-    text += f"a gap of {number(gap['difference'])}" + (f" ({spread(gap)})" if spread(gap) else "")
+    text += f"{number(abs(loss))} {'less' if loss >= 0 else 'more'}"
     if gap.get("low") is None:
         return f"{text}."
+    text += f" (own less unseen {spread(gap)}): "
     if gap["low"] > 0:
-        return f"{text}: it loses something there."
-    return f"{text}: {'it does not lose there' if gap['high'] < 0 else 'no loss beyond chance'}."
+        return f"{text}it loses something there."
+    return f"{text}{'it does not lose there' if gap['high'] < 0 else 'no difference beyond chance'}."
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

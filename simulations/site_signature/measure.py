@@ -198,11 +198,11 @@ def _class_words(study: Study) -> str:
 def with_gap(signature: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
     """The signature with what the federated model loses at unseen hospitals, over all folds and repeats of the run.
 
-    `difference` is own - unseen of `metric`; its interval joins the two (MOVER, Zou and Donner 2008), whose patients
-    are different ones.
+    `own` is the mean over sites, as where arms are compared. `difference` is own - unseen of `metric`; its interval
+    joins the two (MOVER, Zou and Donner 2008), whose patients are different ones.
     """
     arm, metric = metrics.get("arms", {}).get("federated") or {}, MAIN[metrics["study"]["task"]][0]
-    own, unseen = ((arm.get(where) or {}).get(metric) or {} for where in ("own", "unseen"))
+    own, unseen = ((arm.get(where) or {}).get(metric) or {} for where in ("own_site_mean", "unseen"))
     gap: dict[str, Any] = {"metric": metric, "own": own or None, "unseen": unseen or None}
     gap |= {"difference": None, "low": None, "high": None}
     value, other = own.get("value"), unseen.get("value")

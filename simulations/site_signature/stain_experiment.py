@@ -1,6 +1,6 @@
 """Does stain normalisation take the hospital out of slides, and does a model then hold at hospitals it never saw?
 
-A synthetic cohort whose hospitals differ in nothing but stain and scanner is prepared without and with stain
+A synthetic cohort whose hospitals differ in stain, and in which grades they have, is prepared without and with stain
 normalisation. Half of the hospitals train and the other half are unseen, then the other way round, on the same
 patients and splits for every setting. Beside them stand the corrections of features, on slides as they are.
 """
@@ -65,6 +65,7 @@ class Options:
     """What `python simulations/stain_shift.py` was asked to do."""
 
     spread: float = 1.0  # of the stains, 1 = the default cohort's
+    scanner: bool = False  # differs from hospital to hospital too
     hospitals: int = 12
     patients: int = 24  # a hospital
     seeds: int = 3  # cohorts
@@ -121,6 +122,7 @@ def stain_experiment(options: Options, progress: Progress) -> tuple[Path, dict[s
         "command": options.command,
         "started": started.isoformat(timespec="seconds"),
         "spread": options.spread,
+        "scanner": options.scanner,
         "hospitals": options.hospitals,
         "patients": options.patients,
         "seeds": [options.seed + number for number in range(options.seeds)],
@@ -135,7 +137,7 @@ def stain_experiment(options: Options, progress: Progress) -> tuple[Path, dict[s
 
 
 def _cohort(options: Options, seed: int, progress: Progress) -> Path:
-    hospitals, kind = stain_hospitals(options.hospitals, options.patients), stain_kind(options.spread)
+    hospitals, kind = stain_hospitals(options.hospitals, options.patients), stain_kind(options.spread, options.scanner)
     folder = cohort_folder(options.cache, kind, seed, hospitals)
     write_cohort(
         folder,

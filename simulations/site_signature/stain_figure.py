@@ -36,7 +36,9 @@ def draw_stain_figure(content: dict[str, Any], folder: Path) -> None:
             axes.set_axisbelow(True)
             for side in ("top", "right", "left"):
                 axes.spines[side].set_visible(False)
-        left.set_xlabel("AUC of naming the hospital\n.5 = cannot be told; ring = what a correction itself leaves")
+        left.set_xlabel(
+            "AUC of naming the hospital among patients of one grade\n.5 = cannot be told; ring = hospitals at random"
+        )
         right.set_xlabel(
             f"{metric_name(content['metric'])} of the grade; the figure at the right is the gap\n95 % intervals"
         )

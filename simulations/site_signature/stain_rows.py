@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 class Found:
     """One setting on one cohort."""
 
-    signature: Mapping[str, float]  # auc, se, within_class_auc, balanced_accuracy, null
+    signature: Mapping[str, float]  # of `stain_signature`
     directions: Sequence[tuple[Measured, Measured]]  # own and unseen, once a half of the hospitals that trains
 
 
@@ -34,8 +34,8 @@ def row_of(name: str, table: Mapping[str, Sequence[Found]], reference: str) -> d
     own, unseen = _draws(table[name], 0), _draws(table[name], 1)
     gap, before = own - unseen, _draws(table[reference], 0) - _draws(table[reference], 1)
     signature = [found.signature for found in table[name]]
-    aucs = np.array([part["auc"] for part in signature])
-    first = np.array([found.signature["auc"] for found in table[reference]])
+    aucs = np.array([part["within_class_auc"] for part in signature])
+    first = np.array([found.signature["within_class_auc"] for found in table[reference]])
     half = Z * float(np.sqrt(np.sum([part["se"] ** 2 for part in signature]))) / len(signature)
     return {
         "setting": name,
@@ -47,7 +47,7 @@ def row_of(name: str, table: Mapping[str, Sequence[Found]], reference: str) -> d
             "cohorts": aucs.tolist(),
         },
         "null": float(np.mean([part["null"] for part in signature])),
-        "within_class_auc": float(np.mean([part["within_class_auc"] for part in signature])),
+        "all_pairs_auc": float(np.mean([part["auc"] for part in signature])),
         "balanced_accuracy": float(np.mean([part["balanced_accuracy"] for part in signature])),
         "own": _value(own) | {"n": sum(d[0].n for found in table[name] for d in found.directions)},
         "unseen": _value(unseen) | {"n": sum(d[1].n for found in table[name] for d in found.directions)},

@@ -19,10 +19,10 @@ Z = 1.96
 
 
 def stain_signature(sites: Mapping[str, SitePatients], correction: str, seed: int) -> dict[str, float]:
-    """`auc`, its standard error `se`, `within_class_auc`, `balanced_accuracy` and `null`.
+    """`within_class_auc`, its standard error `se`, `auc`, `balanced_accuracy` and `null`.
 
     Half of each hospital is measured while the other half is the reference, then the other way round; figures are
-    means of the two. `null` is the AUC with patients given to hospitals at random, the correction fitted again.
+    means of the two. `null` is the first with patients given to hospitals at random, the correction fitted again.
     """
     everyone = Patients.concatenate([sites[site].patients for site in sorted(sites)])
     half = np.zeros(len(everyone), bool)
@@ -30,14 +30,14 @@ def stain_signature(sites: Mapping[str, SitePatients], correction: str, seed: in
         rows = np.flatnonzero(everyone.site == site)
         half[np.random.default_rng(derive_seed(seed, "half", site)).permutation(rows)[: len(rows) // 2]] = True
     found = [_named(everyone, measured, correction, seed, None) for measured in (half, ~half)]
-    null = [_named(everyone, measured, correction, seed, i).auc for measured in (half, ~half) for i in range(SHUFFLES)]
-    widths = [_known(named.high) - _known(named.low) for named in found]
+    random = [_named(everyone, measured, correction, seed, i) for measured in (half, ~half) for i in range(SHUFFLES)]
+    widths = [_known(named.within_class_high) - _known(named.within_class_low) for named in found]
     return {
         "auc": float(np.mean([_known(named.auc) for named in found])),
         "se": float(np.mean(widths) / 2 / Z / np.sqrt(len(found))),
         "within_class_auc": float(np.mean([_known(named.within_class_auc) for named in found])),
         "balanced_accuracy": float(np.mean([_known(named.balanced_accuracy) for named in found])),
-        "null": float(np.mean([_known(auc) for auc in null])),
+        "null": float(np.mean([_known(named.within_class_auc) for named in random])),
     }
 
 

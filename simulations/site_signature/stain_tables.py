@@ -26,15 +26,23 @@ def setting_name(name: str) -> str:
 
 def stain_markdown(content: dict[str, Any]) -> str:
     """One table: a setting a line."""
-    header = ["", "signature AUC [95 %]", "left by the correction itself", "own AUC [95 %]", "unseen AUC [95 %]"]
+    header = [
+        "",
+        "signature AUC, same grade [95 %]",
+        "hospitals at random",
+        "own AUC [95 %]",
+        "unseen AUC [95 %]",
+    ]
     header += ["gap [95 %]", "change of the gap [95 %]", "change of unseen [95 %]"]
     size = f"{content['hospitals']} hospitals of {content['patients']} patients"
     lines = [
         "# Stain shift: does the model know the hospital?",
         "",
-        f"Synthetic slides, {size}, stains {content['spread']:g} times as different as in the default cohort; cohorts "
+        f"Synthetic slides, {size}, stains {content['spread']:g} times as different as in the default cohort, "
+        f"scanners {'as different as there' if content['scanner'] else 'alike'}; cohorts "
         f"of seed {', '.join(map(str, content['seeds']))}. Half of the hospitals train, the other half is unseen, then "
-        "the other way round. The signature is how well mean slide features name the hospital (.5 = not at all).",
+        "the other way round. Each hospital has mostly one grade. The signature is how well mean slide features name "
+        "the hospital among patients of one grade (.5 = not at all).",
         "",
         "| " + " | ".join(header) + " |",
         "|" + " --- |" * len(header),

@@ -58,13 +58,13 @@ FOUND: dict[str, Any] = {
 def test_two_sentences_tell_what_is_known_and_what_it_costs() -> None:
     knows, loses = signature_section({"signature": FOUND})["sentences"]
     assert knows == (
-        "The hospital can be told clearly by Slides (0.909); not beyond chance by Blood (0.525); by the fused "
+        "The hospital can be told clearly by slides (0.909); not beyond chance by blood (0.525); by the fused "
         "embedding 0.789 before and 0.687 after training, and by the predictions 0.580 (0.539 among patients of the "
         "same outcome)."
     )
     assert loses == (
-        "AUC of the federated model is 0.918 on own test patients and 0.880 at unseen hospitals, a gap of 0.038 "
-        "(−0.020 to 0.100): no loss beyond chance."
+        "AUC of the federated model is 0.918 on own test patients and 0.880 at unseen hospitals, 0.038 less "
+        "(own less unseen −0.020 to 0.100): no difference beyond chance."
     )
 
 
@@ -86,7 +86,7 @@ def test_the_page_shows_figure_and_table(plain: dict[str, Any], study_toml: str)
     html = render_report(plain | {"signature": FOUND}, study_toml)
     section = html[html.index("<h2>Does the model know the hospital?</h2>") :].split("</section>")[0]
     assert "AUC of naming the hospital, .5 = cannot be told: Slides 0.909; Slides, ComBat 0.693" in section
-    assert "Fused embedding, before training" in section
+    assert "Embedding, before training" in section
     assert "fewer than two hospitals with 5 patients" in section  # the reason of the null
     assert "3 patients of hospitals that are too small" in section
     assert "leaves its own error" in section

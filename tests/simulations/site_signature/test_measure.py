@@ -68,8 +68,8 @@ def test_a_run_measures_every_modality_the_embedding_and_the_predictions(
     assert abs(rows["clinical", "frozen", "none"]["auc"] - 0.5) < 0.2
     gap, arm = signature["gap"], metrics["arms"]["federated"]
     assert gap["metric"] == "auc"
-    assert gap["own"] == arm["own"]["auc"]
-    assert gap["difference"] == pytest.approx(arm["own"]["auc"]["value"] - arm["unseen"]["auc"]["value"])
+    assert gap["own"] == arm["own_site_mean"]["auc"]
+    assert gap["difference"] == pytest.approx(arm["own_site_mean"]["auc"]["value"] - arm["unseen"]["auc"]["value"])
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Does the model know the hospital?" in page
     assert "TCGA-" not in json.dumps(signature)
@@ -131,8 +131,10 @@ def test_the_gap_joins_two_intervals() -> None:
     own = {"value": 0.9, "low": 0.87, "high": 0.93}
     unseen = {"value": 0.8, "low": 0.76, "high": 0.84}
     study = {"task": "classification"}
-    gap = with_gap({}, {"study": study, "arms": {"federated": {"own": {"auc": own}, "unseen": {"auc": unseen}}}})["gap"]
+    gap = with_gap(
+        {}, {"study": study, "arms": {"federated": {"own_site_mean": {"auc": own}, "unseen": {"auc": unseen}}}}
+    )["gap"]
     assert gap["difference"] == pytest.approx(0.1)
     assert (gap["low"], gap["high"]) == pytest.approx((0.05, 0.15))  # .03 and .04 make .05
-    nobody = with_gap({}, {"study": study, "arms": {"federated": {"own": {"auc": own}}}})["gap"]
+    nobody = with_gap({}, {"study": study, "arms": {"federated": {"own_site_mean": {"auc": own}}}})["gap"]
     assert (nobody["unseen"], nobody["difference"]) == (None, None)
