@@ -18,6 +18,7 @@ from shared.weights import new_model
 from simulations.attention import Pictures
 from simulations.averages import average, difference, draws_of
 from simulations.fold import Fold
+from simulations.left_out import left_out
 from simulations.multiplicity import holm
 from simulations.scores import Measured, Scores
 
@@ -104,7 +105,7 @@ def metrics_json(
     extra
         `command`, `notes`, `started`, `timing.prepare_s` and the like, merged in at the top level.
     """
-    return run_json(
+    found = run_json(
         study,
         record,
         _cohort(study, folds, excluded),
@@ -114,6 +115,9 @@ def metrics_json(
         training=folds[0].training,
         extra=extra,
     )
+    if out := left_out(study, folds):
+        found["protocol"]["unseen"] = out
+    return found
 
 
 def run_json(

@@ -40,6 +40,7 @@ from simulations.heads import score_heads
 from simulations.hospitals import Hospital
 from simulations.iid import IID, dealt_folds
 from simulations.inline import InlineGrid
+from simulations.left_out import balance_notes
 from simulations.option_faults import option_faults
 from simulations.private_settings import private_notes
 from simulations.ready import Progress, Ready, make_ready
@@ -159,6 +160,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     excluded += _left_out(ready.everyone)
     excluded += _without_part(everybody, first)
     notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
+    notes += balance_notes(study, first)
     notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
     if first[0].withheld:
         notes.append(
