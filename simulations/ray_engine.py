@@ -187,6 +187,6 @@ class RayGrid(InlineGrid):
             return Message(Error(code=2, reason="CLIENT_FAILED"), reply_to=message)
         except Exception as exc:
             raise WorkFailed(
-                f"--engine ray: expected an answer of a process, got {type(exc).__name__}; free some memory, "
-                "or leave --engine out"
+                f"--engine ray: expected an answer of a process, got {type(exc).__name__}; run again with the same "
+                "--out, which goes on from the last finished round, with more memory if that ran out"
             ) from exc

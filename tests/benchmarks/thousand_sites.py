@@ -23,6 +23,8 @@ import numpy as np
 import pandas as pd
 
 GENES, PATIENTS, DIM = 300, 20, 104
+COLUMNS = ("sites", "prepare s", "load s", "train s", "CPU s", "a round s", "ms a message")
+COLUMNS += ("data MB", "rounds MB", "peak MB")
 
 
 def write_tables(folder: Path, sites: int) -> Path:
@@ -138,10 +140,7 @@ def main() -> None:
         folder = Path(arguments.folder)
         print(json.dumps(part(folder, arguments.rounds, engine=arguments.engine, profile=arguments.profile)))
         return
-    columns = "sites, prepare s, load s, train s, CPU s, a round s, ms a message, data MB, rounds MB, peak MB".split(
-        ", "
-    )
-    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for sites in map(int, arguments.sites.split(",")):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
