@@ -35,7 +35,7 @@ $(READY): requirements.lock pyproject.toml
 
 lock: setup
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 --extra offline --extra openvino --extra imaging --extra dev pyproject.toml -o requirements.lock
+		--python-version 3.11 --extra offline --extra openvino --extra imaging --extra scale --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv build dist
