@@ -1,0 +1,158 @@
+"""All curves as one picture: two panels a stress, own patients above and unseen hospitals below."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simulations.report.drawing import INK, MUTED, RULE, quiet
+from simulations.report.words import look, metric_name
+from simulations.stresses.tables import PLACES
+
+__all__ = ["draw_stress", "stress_figure"]
+
+COLUMNS = 4
+WIDTH, HEIGHT, GAP = 262, 132, 10  # CSS px of a panel's cell, and between own and unseen
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 40, 58
+LEGEND = 15  # CSS px a line of the legend
+COLOURS = ("#1f5f99", "#c8741c", "#4f7f5f", "#7a5195", "#b0476b")
+MARKERS = ("o", "^", "D", "v", "P")
+SIGNATURE = "#7d8792"
+CHANCE = 0.5
+
+
+def draw_stress(content: dict[str, Any], folder: Path) -> None:
+    """Write stress.svg and stress.png into `folder`."""
+    with quiet():
+        figure = stress_figure(content)
+        for suffix in ("svg", "png"):
+            figure.savefig(folder / f"stress.{suffix}", metadata={"Date": None} if suffix == "svg" else None, dpi=110)
+
+
+def stress_figure(content: dict[str, Any]) -> Figure:
+    """The picture; call it inside `quiet()`."""
+    curves, metric = content["curves"], content["metric"]
+    columns = min(COLUMNS, len(curves))
+    legend = LEGEND * max(len(curve["lines"]) + int(_signed(curve)) for curve in curves)
+    block = TOP + legend + 2 * HEIGHT + GAP + BOTTOM
+    rows = -(-len(curves) // columns)
+    width, height = columns * WIDTH + 12, rows * block
+    figure = Figure(figsize=(width / 72, height / 72))
+    low, high = _limits(content)
+    for place, curve in enumerate(curves):
+        row, column = divmod(place, columns)
+        top = height - row * block - TOP - legend
+        left = column * WIDTH + LEFT
+        for number, where in enumerate(PLACES):
+            base = top - (number + 1) * HEIGHT - number * GAP
+            axes = figure.add_axes((left / width, base / height, (WIDTH - LEFT - RIGHT) / width, HEIGHT / height))
+            _draw_panel(axes, curve, where, metric, column == 0)
+            axes.set_ylim(low, high)
+            axes.set_xlabel(_wrapped(curve["axis"]) if number else "", fontsize=10)
+            if number == 0:
+                axes.tick_params(labelbottom=False)
+                axes.set_title(curve["title"], loc="left", fontsize=12.5, fontweight="bold", pad=legend + 8)
+                _legend(axes)
+    return figure
+
+
+def _draw_panel(axes: Axes, curve: dict[str, Any], where: str, metric: str, first: bool) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0, pad=5, labelsize=10.5)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.axhline(CHANCE, color=INK, linewidth=0.9, linestyle=(0, (1, 3)), zorder=0)
+    doses = curve["doses"]
+    shift = 0.05
+    for number, line in enumerate(curve["lines"]):
+        colour = look("local").colour if line["arm"] == "local" else COLOURS[number]
+        rows = [row for row in curve["rows"] if row["line"] == line["name"]]
+        offset = shift * (number - (len(curve["lines"]) - 1) / 2)
+        _draw_line(axes, rows, where, metric, colour, MARKERS[number], offset, line)
+    if _signed(curve):
+        _draw_signature(axes, curve, where)
+    axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
+    axes.set_xlim(-0.35, len(doses) - 0.65)
+    axes.text(0.01, 0.03, "unseen hospitals" if where == "unseen" else "own test patients", transform=axes.transAxes,
+              fontsize=10, color=MUTED, va="bottom")  # fmt: skip
+    if first:
+        axes.set_ylabel(metric_name(metric), fontsize=10.5)
+
+
+def _draw_line(
+    axes: Axes,
+    rows: list[dict[str, Any]],
+    where: str,
+    metric: str,
+    colour: str,
+    marker: str,
+    offset: float,
+    line: dict[str, Any],
+) -> None:
+    values = [row["values"].get(where, {}).get(metric) for row in rows]
+    known = [place for place, value in enumerate(values) if value is not None and value["value"] is not None]
+    dashed = line["arm"] == "local"
+    axes.plot(
+        [place + offset for place in known],
+        [values[place]["value"] for place in known],
+        color=colour,
+        linewidth=1.4,
+        linestyle=(0, (4, 2)) if dashed else "-",
+        marker=marker,
+        markersize=4.5,
+        markerfacecolor="white" if dashed else colour,
+        label=line["words"],
+        zorder=3,
+    )
+    for place in known:
+        value = values[place]
+        if value["low"] is not None:
+            axes.plot([place + offset] * 2, [value["low"], value["high"]], color=colour, linewidth=1, alpha=0.45)
+    for place, row in enumerate(rows):
+        if row["failed"]:  # a cross on the floor of the panel
+            axes.plot(
+                place + offset, 0.16, marker="x", markersize=6, color=colour, transform=axes.get_xaxis_transform()
+            )
+        elif row["prepare"] and place in known:
+            axes.plot(place + offset, values[place]["value"], marker="o", markersize=10, color=colour,
+                      markerfacecolor="none", zorder=2)  # fmt: skip
+
+
+def _draw_signature(axes: Axes, curve: dict[str, Any], where: str) -> None:
+    """The AUC with which slide features name the hospital, under the first line's settings."""
+    name = curve["lines"][0]["name"]
+    for line, style in ((name, ":"), *((other["name"], "-.") for other in curve["lines"][1:])):
+        rows = [row["signature"] for row in curve["rows"] if row["line"] == line]
+        axes.plot(range(len(rows)), rows, color=SIGNATURE, linewidth=1.3, linestyle=style,
+                  label="slides name the hospital" if line == name else None, zorder=2)  # fmt: skip
+
+
+def _signed(curve: dict[str, Any]) -> bool:
+    return any(row["signature"] is not None for row in curve["rows"])
+
+
+def _limits(content: dict[str, Any]) -> tuple[float, float]:
+    """One scale for all panels, so that curves can be compared."""
+    ends = [CHANCE]
+    for curve in content["curves"]:
+        for row in curve["rows"]:
+            for where in PLACES:
+                value = row["values"].get(where, {}).get(content["metric"])
+                if value is not None and value["low"] is not None:
+                    ends += [value["low"], value["high"]]
+            ends += [row["signature"]] if row["signature"] is not None else []
+    return max(0.0, min(ends) - 0.03), min(1.02, max(ends) + 0.03)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=1, frameon=False, borderaxespad=0.2,
+                handletextpad=0.5, labelspacing=0.15, fontsize=10)  # fmt: skip
+
+
+def _wrapped(text: str, width: int = 34) -> str:
+    lines: list[str] = [""]
+    for word in text.split():
+        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [*lines, word]
+    return "\n".join(lines)
