@@ -57,8 +57,9 @@ def one_mark(name: str, alt: str, rows: Rows, span: Span, *, line: float | None 
 def many_marks(name: str, title: str, rows: Rows, *, line: float | None = None) -> Markup:
     """Several marks a row, one a look, with a legend above; `line` is a value that all are held against."""
     shown = list(dict.fromkeys(mark.look for _, marks in rows for mark in marks))
+    pitch = max(36, 10 + 12 * len(shown))  # CSS px a row
     with quiet():
-        figure, axes = canvas(WIDTH, 64 + 36 * len(rows), left=text_width([label for label, _ in rows]), top=28)
+        figure, axes = canvas(WIDTH, 64 + pitch * len(rows), left=text_width([label for label, _ in rows]), top=28)
         for y, (_, marks) in enumerate(rows):
             axes.axhspan(y - 0.5, y + 0.5, color="#f6f8fa" if y % 2 == 0 else "white", linewidth=0)
             for mark in marks:
