@@ -11,6 +11,7 @@ machine of it must see the same checkout and the same folders under the same pat
 import importlib.util
 import logging
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache, partial
@@ -34,6 +35,7 @@ __all__ = ["RayEngine", "RayGrid", "ray_fault"]
 
 SITES_PER_GPU = 4  # at a time
 AHEAD = 2  # messages a process that are under way or answered; the others wait, so that replies do not pile up
+KNOCK_S = 10.0
 LOOK_S = 1.0  # how long a pull waits for the reply that is next
 
 
@@ -77,9 +79,11 @@ def _started() -> "RayBackend":
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do, and warns of until then
     from flwr.server.superlink.fleet.vce.backend.raybackend import RayBackend
 
+    where = os.environ.get("RAY_ADDRESS", "")
     gpu = 1 / SITES_PER_GPU if torch.cuda.is_available() else 0.0
     path = os.environ.get("PYTHONPATH")
     try:
+        _knock(where)
         backend = RayBackend(
             {
                 "init_args": {"logging_level": logging.WARNING, "log_to_driver": True},
@@ -89,7 +93,6 @@ def _started() -> "RayBackend":
         )
         backend.build(_nothing)  # every message brings its own app
     except (ConnectionError, OSError, RuntimeError, ValueError) as exc:
-        where = os.environ.get("RAY_ADDRESS", "")
         raise WorkFailed(
             f"--engine ray: expected Ray to start{f' at {where}' if where else ''}, got: {exc}; "
             f"{'check RAY_ADDRESS' if where else 'free some memory'}, or leave --engine out"
@@ -100,6 +103,13 @@ def _started() -> "RayBackend":
         else:
             os.environ["PYTHONPATH"] = path
     return backend
+
+
+def _knock(address: str) -> None:
+    """OSError when nobody listens at `host:port`: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def _nothing() -> ClientApp:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,19 @@ def test_a_process_that_dies_stops_the_run(ray_engine: Engine) -> None:  # the l
     (message_id,) = grid.push_messages(orders(grid))
     with pytest.raises(WorkFailed, match="--engine ray: expected an answer of a process, got .*Died"):
         answer(grid, message_id)
+
+
+@with_ray
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with (
+            pytest.raises(WorkFailed, match=f"expected Ray to start at {address}, got: .*; check RAY_ADDRESS"),
+            open_engine("ray") as engine,
+        ):
+            engine(app, {"A": {"site": "A"}}, {"digest": "d"})
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
