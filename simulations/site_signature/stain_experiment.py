@@ -1,8 +1,8 @@
 """Does stain normalisation take the hospital out of slides, and does a model then hold at hospitals it never saw?
 
 A synthetic cohort whose hospitals differ in stain, and in which grades they have, is prepared without and with stain
-normalisation. Half of the hospitals train and the other half are unseen, then the other way round, on the same
-patients and splits for every setting. Beside them stand the corrections of features, on slides as they are.
+normalisation. Half of the hospitals train and the other half are unseen, then the other way round, in three folds of
+patients, the same for every setting. Beside them stand the corrections of features, on slides as they are.
 """
 
 import json
@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.checkpoint import write_atomically
 from shared.cohort.load import SitePatients
 from shared.cohort.patients import Patients
 from shared.errors import BadInput, CohortError
+from shared.metrics import Scored, bootstrap_weights, measure, reasons
+from shared.seeds import derive_seed
 from shared.study import Study, read_study
 from simulations.fold import Fold, load_sites
 from simulations.ready import Progress, make_ready
-from simulations.scores import measure_scores, score_arm
+from simulations.scores import Measured, score_arm
 from simulations.site_signature.correct import fit_correction
 from simulations.site_signature.measure import modality_values
 from simulations.site_signature.meter import LEAST
@@ -35,6 +38,9 @@ from simulations.synthetic import cohort_folder, write_cohort
 from simulations.utility.in_memory import train_in_memory
 
 __all__ = ["SETTINGS", "Options", "Setting", "stain_experiment"]
+
+FOLDS = 3
+DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -169,15 +175,8 @@ def _prepared(
 
 
 def _same_patients(first: Mapping[str, SitePatients], other: Mapping[str, SitePatients], setting: Setting) -> None:
-    """CohortError unless both have the same patients on the same sides."""
-    sides = [
-        {
-            (case, bool(test))
-            for data in sites.values()
-            for case, test in zip(data.patients.case_id, data.test, strict=True)
-        }
-        for sites in (first, other)
-    ]
+    """CohortError unless both have the same patients."""
+    sides = [{case for data in sites.values() for case in data.patients.case_id.tolist()} for sites in (first, other)]
     if sides[0] != sides[1]:
         raise CohortError(
             f"expected the same patients with stain {setting.stain} as without, got {len(sides[0] ^ sides[1])} that "
@@ -186,17 +185,40 @@ def _same_patients(first: Mapping[str, SitePatients], other: Mapping[str, SitePa
 
 
 def _of_cohort(study: Study, sites: Mapping[str, SitePatients], setting: Setting, seed: int) -> Found:
-    """One setting on one cohort: its signature, and the scores of both directions."""
+    """One setting on one cohort: its signature, and the scores of every fold and half of the hospitals.
+
+    Every patient is scored twice: once by the half that the own hospital trains in, held out of it, and once by the
+    other half, as a stranger. So own and unseen are the same patients, and their difference is not one of patients.
+    """
     names = sorted(sites)
-    directions = []
-    for number, training in enumerate((tuple(names[0::2]), tuple(names[1::2]))):
-        split = study.split.model_copy(update={"fold": number})
-        fold = Fold(
-            study.model_copy(update={"split": split}), _corrected(sites, training, setting.correction), training
-        )
-        scores = measure_scores(score_arm(fold, train_in_memory(fold)), fold)
-        directions.append((scores["own"], scores["unseen"]))
-    return Found(stain_signature(sites, setting.correction, seed), directions)
+    halves = tuple(names[0::2]), tuple(names[1::2])
+    pairs = []
+    for number in range(FOLDS):
+        divided = {site: replace(data, test=_fold_of(data, seed, site) == number) for site, data in sites.items()}
+        own, unseen = {}, {}
+        for half, training in enumerate(halves):
+            fold = Fold(study, _corrected(divided, training, setting.correction), training)
+            scores = score_arm(fold, train_in_memory(fold))
+            held_out = np.concatenate([divided[site].test for site in halves[1 - half]])
+            own[half], unseen[1 - half] = scores.own, scores.unseen[0].take(np.flatnonzero(held_out))
+        for half in range(len(halves)):
+            weights = bootstrap_weights(len(own[half]), DRAWS, derive_seed(seed, "draws", number, half))
+            pairs.append((_measured(own[half], weights), _measured(unseen[half], weights)))
+    return Found(stain_signature(sites, setting.correction, seed), pairs)
+
+
+def _fold_of(data: SitePatients, seed: int, site: str) -> NDArray[np.int64]:
+    """(P,) the fold that holds each patient out, the same for every setting; each has its share of each class."""
+    cases = np.argsort(data.patients.case_id, kind="stable")
+    drawn = np.random.default_rng(derive_seed(seed, "fold", site)).permutation(cases)
+    ordered = drawn[np.argsort(data.patients.y[drawn], kind="stable")]
+    fold = np.empty(len(ordered), np.int64)
+    fold[ordered] = np.arange(len(ordered)) % FOLDS
+    return fold
+
+
+def _measured(scored: Scored, weights: NDArray[np.float64]) -> Measured:
+    return Measured(measure(scored), measure(scored, weights), reasons(scored), len(scored), None)
 
 
 def _corrected(

@@ -22,13 +22,13 @@ class Found:
     """One setting on one cohort."""
 
     signature: Mapping[str, float]  # of `stain_signature`
-    directions: Sequence[tuple[Measured, Measured]]  # own and unseen, once a half of the hospitals that trains
+    pairs: Sequence[tuple[Measured, Measured]]  # own and unseen of the same patients, a fold and half of the hospitals
 
 
 def row_of(name: str, table: Mapping[str, Sequence[Found]], reference: str) -> dict[str, Any]:
     """The row of one setting.
 
-    Means over cohorts and directions. Intervals of scores are 95 % of a bootstrap over patients, those of the
+    Means over cohorts, folds and halves. Intervals of scores are 95 % of a bootstrap over patients, those of the
     signature are analytic; `sd` is over cohorts. A change is the setting less `reference`, paired by patient.
     """
     own, unseen = _draws(table[name], 0), _draws(table[name], 1)
@@ -49,8 +49,8 @@ def row_of(name: str, table: Mapping[str, Sequence[Found]], reference: str) -> d
         "null": float(np.mean([part["null"] for part in signature])),
         "all_pairs_auc": float(np.mean([part["auc"] for part in signature])),
         "balanced_accuracy": float(np.mean([part["balanced_accuracy"] for part in signature])),
-        "own": _value(own) | {"n": sum(d[0].n for found in table[name] for d in found.directions)},
-        "unseen": _value(unseen) | {"n": sum(d[1].n for found in table[name] for d in found.directions)},
+        "own": _value(own) | {"n": sum(d[0].n for found in table[name] for d in found.pairs)},
+        "unseen": _value(unseen) | {"n": sum(d[1].n for found in table[name] for d in found.pairs)},
         "gap": _value(gap),
         "change": None
         if name == reference
@@ -63,10 +63,10 @@ def row_of(name: str, table: Mapping[str, Sequence[Found]], reference: str) -> d
 
 
 def _draws(found: Sequence[Found], where: int) -> Floats:
-    """(cohorts, 1 + D): the mean over directions of the score and of its bootstrap draws."""
+    """(cohorts, 1 + D): the mean over folds and halves of the score and of its bootstrap draws."""
     return np.array(
         [
-            np.mean([np.concatenate([d[where].point[METRIC], d[where].draws[METRIC]]) for d in part.directions], axis=0)
+            np.mean([np.concatenate([d[where].point[METRIC], d[where].draws[METRIC]]) for d in part.pairs], axis=0)
             for part in found
         ]
     )

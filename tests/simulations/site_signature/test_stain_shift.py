@@ -46,7 +46,7 @@ CONTENT: dict[str, Any] = {
 }
 
 
-def test_a_row_is_the_mean_over_cohorts_and_directions() -> None:
+def test_a_row_is_the_mean_over_cohorts_folds_and_halves() -> None:
     first, second = CONTENT["rows"]
     assert first["own"]["value"] == pytest.approx(0.88)  # .88 and .90, .86 and .88
     assert first["own"]["cohorts"] == pytest.approx([0.89, 0.87])
