@@ -14,10 +14,12 @@ from flwr.serverapp import Grid
 from shared.errors import LinkError
 from shared.messages import CODES, Malformed, Order
 
-__all__ = ["Rejected", "Wave", "exchange", "online_sites"]
+__all__ = ["NOT_SENT", "Rejected", "Wave", "exchange", "online_sites"]
 
 T = TypeVar("T")
 log = structlog.get_logger()
+NOT_SENT = ("the SuperLink did not take the order", "not online")
+"""Reasons of a site whose order never left the coordinator."""
 GRACE_S = 60.0  # an order outlives its deadline by this: for the last look, and for clocks that disagree
 RETRIES = 5  # a busy SuperLink answers 500 ("database is locked"), which Flower does not retry
 
@@ -94,7 +96,7 @@ def _send(
         if ids and ids[0]:
             pending[ids[0]] = site
         else:  # too large, or malformed: Flower logs it and returns nothing
-            wave.missing[site] = "the SuperLink did not take the order"
+            wave.missing[site] = NOT_SENT[0]
     return pending
 
 

@@ -1,9 +1,11 @@
 """What a run with privacy on has cost each site, from the round records: sites tell how often they charged it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from shared.messages import EvaluateReply
+from server.exchange import NOT_SENT
+from shared.messages import CODES, EvaluateReply
 from shared.privacy.accounting import epsilon
 from shared.privacy.events import Event
 from shared.study import Study
@@ -13,13 +15,34 @@ __all__ = ["NOT_PRIVATE", "charges_of", "privacy_of_sites"]
 NOT_PRIVATE = {"mode": "off", "epsilon": None, "epsilon_replace_one": None, "delta": None}
 
 
-def charges_of(rounds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Site -> how often the run was charged there: at least once a round, again where a round was trained again."""
-    found: dict[str, int] = {}
+def charges_of(rounds: Sequence[Mapping[str, Any]], answered: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Site -> how often the run was charged there: at least once a round, again where a round was trained again.
+
+    A site charges before it trains, so that one which never answered again may have: each such round counts as charged.
+
+    Parameters
+    ----------
+    rounds
+        Records of all rounds, in their order.
+    answered
+        Site -> what it told with its closing evaluation, after all rounds.
+    """
+    told: dict[str, int] = {}
+    silent: Counter[str] = Counter()
     for record in rounds:
-        for site, told in record["sites"].items():
-            found[site] = max(found.get(site, 0), int(told["charges"]))
-    return found
+        for site, reply in record["sites"].items():
+            told[site] = max(told.get(site, 0), int(reply["charges"]))
+            silent.pop(site, None)  # its own count holds the rounds before
+        silent.update(site for site, why in record.get("missing", {}).items() if _may_have_charged(why))
+    for site, charges in (answered or {}).items():
+        told[site] = max(told.get(site, 0), charges)
+        silent.pop(site, None)
+    return {site: told.get(site, 0) + silent[site] for site in told.keys() | silent.keys()}
+
+
+def _may_have_charged(why: str) -> bool:
+    """Whether an order that was not answered well may have reached the site and passed its checks."""
+    return why not in NOT_SENT and why not in CODES.keys() - {"CLIENT_FAILED"}
 
 
 def privacy_of_sites(
@@ -30,16 +53,15 @@ def privacy_of_sites(
 ) -> dict[str, Any]:
     """The section `privacy` of metrics.json, site by site.
 
-    Charges are the most that a site has told, in a round or with its closing `evaluation`: an update that came too
-    late was charged all the same.
+    Charges are the most that a site has told, in a round or with its closing `evaluation`, and one for every later
+    round that it left unanswered: an update that came too late was charged all the same.
 
     Noise from a known seed keeps nothing: its mode is "test" and it has no epsilon.
     """
     terms = study.terms
     if terms is None:
         return dict.fromkeys(sorted(sites), NOT_PRIVATE)
-    charged, last = charges_of(rounds), evaluation or {}
-    charged |= {site: max(charged.get(site, 0), reply.charges) for site, reply in last.items()}
+    charged = charges_of(rounds, {site: reply.charges for site, reply in (evaluation or {}).items()})
     return {site: _site(terms.round, terms.delta, terms.formal, charged.get(site, 0)) for site in sorted(sites)}
 
 

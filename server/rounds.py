@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from server.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from server.exchange import Wave, exchange, online_sites
+from server.exchange import NOT_SENT, Wave, exchange, online_sites
 from server.handshake import Members, parse_greeting
 from server.heads import Heads
 from server.strategies.per_branch import PerBranch, branch_weights
@@ -138,7 +138,7 @@ class _Loop:
             nodes = {site: node for site, node in online.items() if site in self.members.greetings}
             with self.strategy.collect(self.state.arrays, nodes, last) as updates:
                 wave = self._train_wave(round_, attempt, nodes, updates)
-                wave.missing |= dict.fromkeys(self.members.greetings.keys() - nodes.keys(), "not online")
+                wave.missing |= dict.fromkeys(self.members.greetings.keys() - nodes.keys(), NOT_SENT[1])
                 if len(updates) >= quorum:
                     arrays, kept = self.strategy.aggregate(round_, self.state.arrays, updates)
                     return self._finish_round(round_, arrays, kept, updates, wave, time.monotonic() - started)

@@ -21,7 +21,7 @@ runner = CliRunner()
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("private")
-    files = {site: write_site(folder / site, (8, 8, 8), sections=FEW) for site in "AB"}
+    files = {site: write_site(folder / site, (16, 16, 16), sections=FEW) for site in "AB"}
     return run(private_study(), files, folder / "runs")
 
 
@@ -36,7 +36,7 @@ def test_a_private_run_is_within_its_cap_at_every_site(private: Run, tmp_path: P
     assert report["verdict"]["word"] == "WITHIN CAP"
     assert report["verdict"]["spent"] == private.metrics["privacy"]["A"]["epsilon"]
     for line in report["sites"]:
-        assert (line["charges"], line["head"], line["bucket"]) == (3, "verified", "10-19")
+        assert (line["charges"], line["head"], line["bucket"]) == (3, "verified", "20-49")
     assert any(name.startswith("branches.clinical.") for name in report["mechanisms"][0]["tensors"])
     assert report["integrity"]["holds"]
 
@@ -49,8 +49,8 @@ def test_an_unfinished_run_is_told_from_its_checkpoint(private: Run, tmp_path: P
     finally:
         (tmp_path / "metrics.json").rename(private.folder / "metrics.json")
     assert [(row.site, row.charges, row.bucket, row.scored) for row in unfinished.sites] == [
-        ("A", 3, "10-19", False),
-        ("B", 3, "10-19", False),
+        ("A", 3, "20-49", False),
+        ("B", 3, "20-49", False),
     ]
     assert [row.scored for row in facts.sites] == [True, True]
 
