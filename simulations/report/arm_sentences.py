@@ -53,8 +53,8 @@ def multiplicity(metrics: dict[str, Any]) -> str:
     count = f"{len(rows)} {'comparison' if len(rows) == 1 else 'comparisons'} of arms"
     if any(row.get("p_holm") is not None for row in rows):
         return (
-            f"{count} stand in this table; p is of a two-sided paired test on the same patients, p (Holm) is corrected "
-            "for all of them by Holm's step-down method. The intervals are of one comparison each."
+            f"{count} stand in this table. p is that of the paired bootstrap, two-sided; p (Holm) is corrected for all "
+            "of them by Holm's step-down method. The intervals are of one comparison each."
         )
     by_chance = 0.05 * len(rows)
     return (

@@ -50,12 +50,13 @@ def figures_in(context: Mapping[str, Any]) -> list[tuple[str, str, Markup]]:
 
 def standalone(picture: Markup) -> str:
     """A figure of the page as a document: with its namespaces, its size, a font, and white behind it."""
-    opening = picture[: picture.index(">") + 1]
+    text = str(picture)  # a Markup would escape what is put into it
+    opening = text[: text.index(">") + 1]
     left, top, width, height = re.search(r'viewBox="([^"]*)"', opening).group(1).split()  # type: ignore[union-attr]
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = opening.replace("<svg ", f'<svg {names} width="{width}" height="{height}" font-family="{FONTS}" ', 1)
     back = f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="white"/>'
-    rest = str(picture[len(opening) :])
+    rest = text[len(opening) :]
     end = rest.index("</title>") + len("</title>")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{rest[:end]}{back}{rest[end:]}\n'
 

@@ -137,8 +137,8 @@ def _in_turn(metrics: dict[str, Any]) -> list[list[Box]]:
         counts = [_sum(sites, key) - (found.get(key) or 0) for found in sites.values()]
         return f"n = {min(counts)} to {max(counts)} a fold" if one_each else "of the other hospitals"
 
-    left = [found.get("patients") or 0 for found in sites.values()]
-    unseen = f"n = {min(left)} to {max(left)} a fold" if one_each else "every hospital in one fold"
+    left = [fold["patients"] for fold in protocol.get("unseen") or []]
+    unseen = f"n = {min(left)} to {max(left)} a fold" if left else "every hospital in one fold"
     return [
         [Box(0, 420, hospitals(sites).capitalize(), [each])],
         [

@@ -24,6 +24,10 @@ def long_tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
         "comparisons": [dict(row) for row in metrics.get("comparisons") or []],
         "against_floors": [dict(row) for row in metrics.get("floors") or []],
         "gaps": list(_gaps(metrics)),
+        "intervals_over_hospitals": list(_by_site(metrics)),
+        "folds": [
+            _fold(number, fold) for number, fold in enumerate((metrics.get("protocol") or {}).get("unseen") or [], 1)
+        ],
         "calibration": list(_calibration(metrics)),
         "fairness": list(_fairness(metrics)),
         "without_a_modality": list(_parts(metrics, "without", "removed")),
@@ -77,6 +81,19 @@ def _gaps(metrics: dict[str, Any]) -> Iterator[Row]:
                 f"{where}_{key}": v.get(key) for where, v in (("own", own), ("unseen", unseen)) for key in FIELDS[:3]
             }
             yield {"name": name, "metric": metric, **ends, "gap": unseen["value"] - own["value"]}
+
+
+def _by_site(metrics: dict[str, Any]) -> Iterator[Row]:
+    for arm, found in (metrics.get("arms") or {}).items():
+        for where, scores in (found.get("by_site") or {}).items():
+            for metric, drawn in scores.items():
+                value = ((found.get(where) or {}).get(metric) or {}).get("value")
+                yield {"arm": arm, "where": where, "metric": metric, "value": value, **drawn}
+
+
+def _fold(number: int, fold: dict[str, Any]) -> Row:
+    counts = {f"class {name}": n for name, n in (fold.get("classes") or {}).items()}
+    return {"fold": number, "left_out": " ".join(fold["sites"]), "patients": fold["patients"], **counts}
 
 
 def _calibration(metrics: dict[str, Any]) -> Iterator[Row]:

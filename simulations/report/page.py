@@ -18,6 +18,7 @@ from simulations.report.curve_figures import kaplan_meier_figure, learning_figur
 from simulations.report.exports import ExportedFile, export
 from simulations.report.fairness import fairness_figures, fairness_table
 from simulations.report.flow_figure import flow_figure
+from simulations.report.fold_tables import fold_table, hospital_draws_table
 from simulations.report.forest_figure import forest_figure
 from simulations.report.gap_figure import gap_figure
 from simulations.report.long_tables import long_tables
@@ -101,9 +102,12 @@ def _context(
         "ranking": ranking(metrics),
         "floors": [*extra_arms(metrics), *against_floor(metrics)],
         "meanings": arm_meanings(metrics),
+        "iid": "iid" in metrics.get("arms", {}),
         "multiplicity": multiplicity(metrics),
         "flow": [("Flow of patients", picture) for picture in [flow_figure(metrics)] if picture is not None],
         "fairness": fairness_table(metrics),
+        "folds": fold_table(metrics),
+        "hospital_draws": hospital_draws_table(metrics),
         "sources": sources(metrics),
         "digests": digests(metrics),
         "card": card_html(card) if card else "",
