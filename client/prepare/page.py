@@ -4,10 +4,11 @@ import base64
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, Template
 
 from client.prepare.report import STATES, PrepareReport, ReportRow
 from client.prepare.settings import PrepareSettings
@@ -60,9 +61,6 @@ def merged(prepared: Sequence[Prepared]) -> PrepareReport:
 
 def render_page(site: Site, prepared: Sequence[Prepared]) -> str:
     """The page as text; every value is escaped, nothing outside is referred to."""
-    environment = Environment(
-        loader=PackageLoader("client.prepare", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     report = merged(prepared)
     slides = _slides([report for _, report in prepared])
     left_out = [row for row in report.rows if row.state == "left out"]
@@ -78,7 +76,16 @@ def render_page(site: Site, prepared: Sequence[Prepared]) -> str:
         "rows": [row for state in ("left out", "noted") for row in report.rows if row.state == state][:ROWS_SHOWN],
         "rows_in_all": sum(row.state != "used" for row in report.rows),
     }
-    return environment.get_template("page.html.j2").render(content)
+    return _template().render(content)
+
+
+@cache
+def _template() -> Template:
+    """Compiled once: a simulation prepares many hospitals in one process."""
+    environment = Environment(
+        loader=PackageLoader("client.prepare", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.j2")
 
 
 def _kinds(rows: Sequence[ReportRow]) -> dict[str, Counter[str]]:
