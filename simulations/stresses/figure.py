@@ -16,7 +16,7 @@ COLUMNS = 4
 WIDTH, HEIGHT, GAP = 262, 132, 10  # CSS px of a panel's cell, and between own and unseen
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 40, 58
 LEGEND = 15  # CSS px a line of the legend
-COLOURS = ("#1f5f99", "#c8741c", "#4f7f5f", "#7a5195", "#b0476b")
+COLOURS = ("#1f5f99", "#2a9d8f", "#7a5195", "#b0476b", "#8a8d2f")  # not the colour of the arm local
 MARKERS = ("o", "^", "D", "v", "P")
 SIGNATURE = "#7d8792"
 CHANCE = 0.5
@@ -52,8 +52,8 @@ def stress_figure(content: dict[str, Any]) -> Figure:
             axes.set_xlabel(_wrapped(curve["axis"]) if number else "", fontsize=10)
             if number == 0:
                 axes.tick_params(labelbottom=False)
-                axes.set_title(curve["title"], loc="left", fontsize=12.5, fontweight="bold", pad=legend + 8)
-                _legend(axes)
+                axes.set_title(curve["title"], loc="left", fontsize=12.5, fontweight="bold", pad=legend + 10)
+                _legend(axes, legend)
     return figure
 
 
@@ -65,7 +65,7 @@ def _draw_panel(axes: Axes, curve: dict[str, Any], where: str, metric: str, firs
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.axhline(CHANCE, color=INK, linewidth=0.9, linestyle=(0, (1, 3)), zorder=0)
     doses = curve["doses"]
-    shift = 0.05
+    shift = 0.07
     for number, line in enumerate(curve["lines"]):
         colour = look("local").colour if line["arm"] == "local" else COLOURS[number]
         rows = [row for row in curve["rows"] if row["line"] == line["name"]]
@@ -146,9 +146,11 @@ def _limits(content: dict[str, Any]) -> tuple[float, float]:
     return max(0.0, min(ends) - 0.03), min(1.02, max(ends) + 0.03)
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=1, frameon=False, borderaxespad=0.2,
-                handletextpad=0.5, labelspacing=0.15, fontsize=10)  # fmt: skip
+def _legend(axes: Axes, height: float) -> None:
+    """Right under the title, which stands `height` CSS px above the panel."""
+    place = (-0.02, 1.0 + (height + 6) / HEIGHT)
+    axes.legend(loc="upper left", bbox_to_anchor=place, frameon=False, borderaxespad=0.2, handletextpad=0.5,
+                labelspacing=0.15, fontsize=10)  # fmt: skip
 
 
 def _wrapped(text: str, width: int = 34) -> str:

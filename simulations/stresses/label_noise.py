@@ -78,7 +78,7 @@ def _lines(study: Study) -> tuple[Line, ...]:
     return (
         Line("all", "at every hospital"),
         Line("one", "at the largest hospital alone"),
-        Line("local", "at every hospital, each trained alone", arm="local"),
+        Line("local", "each hospital alone", arm="local"),
     )
 
 

@@ -52,7 +52,7 @@ def _lines(study: Study) -> tuple[Line, ...]:
         Line("fedtrimmedavg", "trimmed mean", (strategy.format("fedtrimmedavg"),)),
         Line(
             "krum",
-            "Multi-Krum (1 of n odd, 4 kept)",
+            "Multi-Krum (1 odd, 4 kept)",
             (strategy.format("krum"), options.format("{num_malicious_nodes=1, num_nodes_to_select=4}")),
         ),
     )
@@ -60,7 +60,7 @@ def _lines(study: Study) -> tuple[Line, ...]:
 
 POISON = Curve(
     name="poison",
-    title="One poisoned site: updates reversed",
+    title="Reversed updates of one site",
     axis="length of the reversed update (0 = honest)",
     doses=(0, 1, 5, 20),
     highest=1e6,
@@ -71,7 +71,7 @@ POISON = Curve(
 )
 POISON_LABELS = Curve(
     name="poison_labels",
-    title="One poisoned site: labels exchanged",
+    title="Exchanged labels at one site",
     axis="share of its training labels that are another class",
     doses=(0, 0.5, 1),
     highest=1,
