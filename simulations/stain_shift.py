@@ -15,9 +15,9 @@ from shared.logs import configure_logs
 def main(
     spread: Annotated[float, typer.Option(help="How different stains are; 1 = as in the default cohort.")] = 1.0,
     scanner: Annotated[bool, typer.Option("--scanner", help="Scanners differ too.")] = False,
-    hospitals: Annotated[int, typer.Option(help="Half of them train, in turn; an even number.")] = 12,
+    hospitals: Annotated[int, typer.Option(help="Half of them train, in turn; an even number.")] = 6,
     patients: Annotated[int, typer.Option(help="Of each hospital.")] = 24,
-    seeds: Annotated[int, typer.Option(help="Cohorts.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Cohorts.")] = 4,
     seed: Annotated[int, typer.Option(help="Of the first cohort.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override one study field: key=value.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default: runs/stain-shift-<time>.")] = None,
