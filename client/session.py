@@ -22,6 +22,7 @@ from shared.cohort.patients import Patients
 from shared.cohort.store import FeatureStore
 from shared.cohort.tables import read_exclusions
 from shared.errors import Refused
+from shared.privacy.ledger import Ledger
 from shared.site import Site, read_site
 from shared.study import DetectionTask, Study, parse_study
 from shared.weights import new_model
@@ -102,7 +103,7 @@ def admitted_study(
         Where a simulation lets this site keep its own files; None in a deployment.
     """
     at = _changed(site_file)
-    decided = open_ledger(_site(site_file, at), own).last("approval", "revoked")
+    decided = _ledger(site_file, at, own).last("approval", "revoked")
     return _admitted(site_file, at, decided.hash if decided else "", study, digest, digest_in_message, own)
 
 
@@ -123,7 +124,7 @@ def forget_sessions() -> None:
     A SuperNode's process answers one message and ends. That of a simulation answers for every site, again and again,
     and remembers all of them: it calls this when a training is over.
     """
-    for remembered in (_session, _store, _admitted, _site):
+    for remembered in (_session, _store, _admitted, _ledger, _site):
         remembered.cache_clear()
 
 
@@ -135,6 +136,12 @@ def _changed(path: Path) -> int:
 @cache
 def _site(site_file: Path, _at: int) -> Site:
     return read_site(site_file)
+
+
+@cache
+def _ledger(site_file: Path, at: int, own: Path | None) -> Ledger:
+    """Reading from it verifies what has been added since, as opening it again would."""
+    return open_ledger(_site(site_file, at), own)
 
 
 @cache
