@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from flwr.app import Message
@@ -48,6 +48,10 @@ class Members:
             return None
         sums = [self.greetings[site].gene_sums for site in sorted(self.greetings)]
         return GeneStatistics.merge(sums, len(vocabulary(expression.groups))).table
+
+    def forget_sums(self) -> None:
+        """Let go of the members' gene sums, once the statistics are settled: three times a gene list for every site."""
+        self.greetings = {site: replace(met, gene_sums=np.zeros((3, 0))) for site, met in self.greetings.items()}
 
     def _encoders(self, greetings: dict[str, HandshakeReply]) -> dict[str, str]:
         """The encoder each modality must have: the study's, else that of the members, else the most frequent."""

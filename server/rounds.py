@@ -121,6 +121,7 @@ class _Loop:
         self._greet(online)
         if self.state.round == 0:  # later members join with the statistics of the first handshake
             self.state = replace(self.state, gene_statistics=self.members.gene_statistics())
+        self.members.forget_sums()
         if len(self.members.greetings) < quorum:
             reasons = "; ".join(f"{site}: {why}" for site, why in sorted((self.silent | self.members.refused).items()))
             raise QuorumError(

@@ -134,6 +134,13 @@ def test_gene_statistics_are_those_of_the_members() -> None:
     np.testing.assert_array_equal(table[:, 1:], [[0] * (GENES - 1), [1] * (GENES - 1)])
 
 
+def test_settled_statistics_need_no_sums_any_more() -> None:
+    found = members(greeting("A"), greeting("B"))
+    found.forget_sums()
+    assert {one.gene_sums.size for one in found.greetings.values()} == {0}
+    assert found.held("A") == {"slides"}
+
+
 @pytest.mark.parametrize("normalise", ["rank", "site"])
 def test_no_statistics_without_federated_normalisation(normalise: str) -> None:
     expression = STUDY.content()["modalities"]["expression"] | {"normalise": normalise}
