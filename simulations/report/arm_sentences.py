@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from shared.metrics import LOWER_IS_BETTER
-from simulations.report.words import look, main_metrics, metric_name, number, place_name, spread, value_of
+from simulations.report.words import joined, look, main_metrics, metric_name, number, spread, value_of
 
 __all__ = ["arm_meanings", "extra_arms", "multiplicity"]
 
@@ -13,12 +12,14 @@ MEANINGS = {
     "pooled": "all training patients in one place",
     "finetuned": "the federated model, trained a little further at each hospital on its own patients",
     "personal": "federated, but every hospital keeps a last layer of its own; unseen hospitals get the mean of them",
-    "iid": "federated, over the same patients dealt to hospitals of the same sizes at random",
+    "iid": "the IID control: federated, over the same patients dealt at random to hospitals of the same sizes",
 }
 SAYS = {
     "finetuned": "Training the federated model further at each hospital",
     "personal": "Keeping a last layer of its own at every hospital",
+    "iid": "Dealing the same patients to the hospitals at random",
 }
+WHERE = {"own_site_mean": "on own patients", "unseen": "at unseen hospitals"}
 
 
 def arm_meanings(metrics: dict[str, Any]) -> list[tuple[str, str]]:
@@ -27,21 +28,13 @@ def arm_meanings(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def extra_arms(metrics: dict[str, Any]) -> list[str]:
-    """One sentence an arm and group of patients: what fine-tuning, personal layers or the hospitals' mix are worth."""
-    metric, arms = main_metrics(metrics)[0], metrics.get("arms") or {}
-    sentences = []
+    """One sentence an arm: what fine-tuning, layers of one's own or alike hospitals change in the federated score."""
+    name, sentences = metric_name(main_metrics(metrics)[0]), []
     for arm, says in SAYS.items():
-        for place in ("own_site_mean", "unseen"):
-            told = _against(metrics, arm, "federated", place, metric)
-            if arm in arms and told:
-                sentences.append(f"{says} {told}, {place_name(place).lower()}.")
-    for place in ("own_site_mean", "unseen"):
-        told = _against(metrics, "iid", "federated", place, metric)
-        if told:
-            sentences.append(
-                f"Were the patients dealt to the hospitals at random, federated training {told}, "
-                f"{place_name(place).lower()}: what the hospitals' differences cost it."
-            )
+        changes = [change for place in WHERE if (change := _change(metrics, arm, place))]
+        if changes:
+            why = ": what the differences between hospitals cost" if arm == "iid" else ""
+            sentences.append(f"{says} changes {name} {joined(changes)}{why}.")
     return sentences
 
 
@@ -63,24 +56,21 @@ def multiplicity(metrics: dict[str, Any]) -> str:
     )
 
 
-def _against(metrics: dict[str, Any], a: str, b: str, place: str, metric: str) -> str:
-    """`raises AUC by .01 (95 % interval ...)`, from the comparison of the run or else from the two values."""
-    arms = metrics.get("arms") or {}
-    first, second = (value_of(arms.get(arm) or {}, place, metric) for arm in (a, b))
-    if first is None or second is None:
+def _change(metrics: dict[str, Any], arm: str, place: str) -> str:
+    """`from .80 to .85 on own patients (95 % interval ...)`; "" where one of both scores is missing."""
+    metric, arms = main_metrics(metrics)[0], metrics.get("arms") or {}
+    before, after = (value_of(arms.get(each) or {}, place, metric) for each in ("federated", arm))
+    if before is None or after is None:
         return ""
-    rows = metrics.get("comparisons") or []
-    same = (row for row in rows if (row["where"], row["metric"]) == (place, metric) and {row["a"], row["b"]} == {a, b})
-    found = next(same, None)
-    difference, interval, clear = first - second, "", False
-    if found and found.get("low") is not None and found.get("high") is not None:
-        sign = 1 if found["a"] == a else -1
-        low, high = sorted((sign * found["low"], sign * found["high"]))
-        difference, clear = sign * found["difference"], low > 0 or high < 0
-        interval = f"95 % interval {spread({'low': low, 'high': high})}"
-    better = difference > 0 if metric not in LOWER_IS_BETTER else difference < 0
-    verb = "raises" if difference > 0 else "lowers"
-    doubt = "" if clear else ", not a clear difference" if interval else ""
-    side = "" if better or not clear else ", which is worse"
-    shown = f" ({interval}{doubt}{side})" if interval else ""
-    return f"{verb} {metric_name(metric)} by {number(abs(difference))}, to {number(first)}{shown}"
+    told = f"from {number(before)} to {number(after)} {WHERE[place]}"
+    for row in metrics.get("comparisons") or []:
+        if (row["where"], row["metric"], {row["a"], row["b"]}) != (place, metric, {arm, "federated"}):
+            continue
+        if row.get("low") is None or row.get("high") is None:
+            break
+        sign = 1 if row["a"] == arm else -1
+        low, high = sorted((sign * row["low"], sign * row["high"]))
+        doubt = "" if low > 0 or high < 0 else "; not a clear difference"
+        interval = spread({"low": low, "high": high})
+        return f"{told} (difference {number(sign * row['difference'])}, 95 % interval {interval}{doubt})"
+    return told

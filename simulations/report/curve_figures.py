@@ -3,7 +3,7 @@
 from typing import Any
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from simulations.report.drawing import RULE, canvas, legend_above, quiet, to_svg
 from simulations.report.words import look, place_name
@@ -39,7 +39,8 @@ def learning_figure(arm: str, rounds: list[dict[str, Any]], top: float | None = 
             )
         axes.grid(axis="y", color=RULE, linewidth=0.8)
         axes.set_ylim(0, top)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        seen = sorted({record["round"] for record in rounds})
+        axes.xaxis.set_major_locator(FixedLocator(seen) if len(seen) == 1 else MaxNLocator(integer=True))
         axes.set_xlabel("Round")
         axes.set_ylabel("Loss")
         alt = f"Training loss of the {style.name.lower()} arm"

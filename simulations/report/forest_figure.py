@@ -15,7 +15,7 @@ __all__ = ["ForestRow", "forest_figure", "forest_rows"]
 
 WIDTH = 1040
 LEFT, RIGHT = 330, 150  # CSS px: name, n and events; value and interval
-STEP, AIR = 18, 12  # CSS px an arm, and between rows
+STEP, AIR = 16, 12  # CSS px an arm, and between rows
 SITES_AT_MOST = 40
 NAME_AT_MOST = 30
 
@@ -64,13 +64,13 @@ def forest_figure(metrics: dict[str, Any], metric: str) -> Markup | None:
         return None
     arms = list(dict.fromkeys(arm for row in rows for arm in row.values))
     marks = [Mark(look(arm), v) for row in rows for arm, v in row.values.items() if v.get("value") is not None]
-    heights = [STEP * (len(arms) if row.known else 1) + AIR for row in rows]
+    heights = [STEP * (len(row.values) if row.known else 1) + AIR for row in rows]
     with quiet():
         figure, axes = canvas(WIDTH, 84 + sum(heights), left=LEFT, right=RIGHT, top=52)
         axes.set_xlim(*span_of(marks))
         axes.set_ylim(sum(heights), 0)
         for i, (row, height) in enumerate(zip(rows, heights, strict=True)):
-            _draw(axes, row, sum(heights[:i]), height, arms)
+            _draw(axes, row, sum(heights[:i]), height)
         _headings(axes, any(row.events is not None for row in rows), metric)
         axes.set_yticks([])
         axes.grid(axis="x", color=RULE, linewidth=0.8)
@@ -103,12 +103,12 @@ def _overall(arms: dict[str, Any], metric: str, place: str, name: str) -> Forest
 
 
 def _row(name: str, values: dict[str, dict[str, Any]], *, overall: bool = False) -> ForestRow:
-    n = max((v["n"] for v in values.values() if v.get("n") is not None), default=None)
-    events = max((v["events"] for v in values.values() if v.get("events") is not None), default=None)
+    n = next((v["n"] for v in values.values() if v.get("n") is not None), None)
+    events = next((v["events"] for v in values.values() if v.get("events") is not None), None)
     return ForestRow(name, n, events, values, overall)
 
 
-def _draw(axes: Axes, row: ForestRow, top: float, height: float, arms: list[str]) -> None:
+def _draw(axes: Axes, row: ForestRow, top: float, height: float) -> None:
     """One row, from `top` to `top` + `height` in CSS px of the axes."""
     across, plot, middle = axes.get_yaxis_transform(), WIDTH - LEFT - RIGHT, top + height / 2
     axes.axhspan(top, top + height, color="#eef3f7" if row.overall else "white", linewidth=0)
@@ -121,9 +121,8 @@ def _draw(axes: Axes, row: ForestRow, top: float, height: float, arms: list[str]
     if not row.known:
         axes.text(1 + 14 / plot, middle, row.reason, transform=across, va="center", color=MUTED, size=11.5)
         return
-    for i, arm in enumerate(arms):
-        value, style = row.values.get(arm) or {}, look(arm)
-        at = middle + (i - (len(arms) - 1) / 2) * STEP
+    for i, (arm, value) in enumerate(row.values.items()):
+        at, style = middle + (i - (len(row.values) - 1) / 2) * STEP, look(arm)
         figure, interval = number(value.get("value"), 2), spread(value, 2)
         axes.text(1 + 14 / plot, at, figure, transform=across, va="center", color=style.colour, size=11.5)
         axes.text(1 + 58 / plot, at, interval, transform=across, va="center", color=MUTED, size=11.5)

@@ -22,7 +22,7 @@ from simulations.report.fold_tables import fold_table, hospital_draws_table
 from simulations.report.forest_figure import forest_figure
 from simulations.report.gap_figure import gap_figure
 from simulations.report.long_tables import long_tables
-from simulations.report.provenance import digests, sources
+from simulations.report.provenance import digests, settings_text, sources
 from simulations.report.score_figures import (
     ablation_figure,
     differences_figure,
@@ -121,7 +121,7 @@ def _context(
         "tables": [(place_name(place), metric_table(metrics, place, names)) for place in PLACES],
         "comparisons": comparison_table(metrics),
         "heads": head_tables(metrics, list(METRICS)),
-        "sites": site_table(metrics, _at_one_site(main)),
+        "sites": [(metric_name(name), site_table(metrics, (name,))) for name in _at_one_site(main)],
         "figures": _figures(metrics, main),
         "subsets": subset_table(metrics),
         "subset_sites": subset_sites(metrics),
@@ -138,7 +138,7 @@ def _context(
         "seed": metrics.get("seed"),
         "command": metrics.get("command", ""),
         "held": held_branches(metrics),
-        "study_toml": study_toml,
+        "study_toml": settings_text(study_toml),
         "number": number,
         "look": look,
     }

@@ -1,8 +1,10 @@
-"""Where the data came from, and the digests by which a reader can tell whether they hold the same study and files."""
+"""Where the data came from, with which settings, and the digests that tell a reader whether they hold the same."""
 
 from typing import Any
 
-__all__ = ["digests", "sources"]
+__all__ = ["digests", "settings_text", "sources"]
+
+LINE_AT_MOST = 1000
 
 
 def sources(metrics: dict[str, Any]) -> list[tuple[str, bool, int]]:
@@ -30,3 +32,15 @@ def digests(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         *((f"Encoder of {name}", sha) for name, sha in (inputs.get("encoders") or {}).items()),
     ]
     return [(name, sha) for name, sha in found if sha]
+
+
+def settings_text(study_toml: str) -> str:
+    """The study file with very long lists, such as all genes of a cohort, cut short in a comment's words."""
+    return "\n".join(map(_shortened, study_toml.split("\n")))
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= LINE_AT_MOST:
+        return line
+    entries = line.split(", ")
+    return f"{', '.join(entries[:12])}, ...  # {len(entries)} entries, all of them in study.toml"

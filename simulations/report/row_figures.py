@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from simulations.report.drawing import INK, RULE, canvas, legend_above, quiet, text_width, to_svg
 from simulations.report.words import Look, number
@@ -59,7 +60,10 @@ def many_marks(name: str, title: str, rows: Rows, *, line: float | None = None) 
     shown = list(dict.fromkeys(mark.look for _, marks in rows for mark in marks))
     pitch = max(36, 10 + 12 * len(shown))  # CSS px a row
     with quiet():
-        figure, axes = canvas(WIDTH, 64 + pitch * len(rows), left=text_width([label for label, _ in rows]), top=28)
+        left = text_width([label for label, _ in rows])
+        columns = max(1, int((WIDTH - left) // max(40 + 6.9 * len(style.name) for style in shown)))
+        lines = -(-len(shown) // columns)
+        figure, axes = canvas(WIDTH, 44 + 20 * lines + pitch * len(rows), left=left, top=8 + 20 * lines)
         for y, (_, marks) in enumerate(rows):
             axes.axhspan(y - 0.5, y + 0.5, color="#f6f8fa" if y % 2 == 0 else "white", linewidth=0)
             for mark in marks:
@@ -72,7 +76,7 @@ def many_marks(name: str, title: str, rows: Rows, *, line: float | None = None) 
         for style in shown:
             axes.scatter([], [], color=style.colour, marker=style.marker, s=40, label=style.name)
         _frame(axes, [label for label, _ in rows], span_of(held))
-        legend_above(axes, columns=4)
+        legend_above(axes, columns)
         listed = [
             f"{label}: " + ", ".join(f"{mark.look.name.lower()} {number(mark.value['value'])}" for mark in marks)
             for label, marks in rows
@@ -93,4 +97,5 @@ def _frame(axes: Axes, labels: list[str], span: Span) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(*span)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="x", color=RULE, linewidth=0.8)

@@ -9,7 +9,7 @@ from simulations.report.words import number
 
 __all__ = ["row_name", "signature_figure"]
 
-WIDTH = 560
+WIDTH = 640
 COLOUR = "#7a5195"
 WHAT = {"embedding": "Embedding", "predictions": "Predictions"}
 CORRECTIONS = {"none": "", "site_scale": "scaled in the hospital", "combat": "ComBat"}
@@ -34,7 +34,7 @@ def signature_figure(rows: list[dict[str, Any]]) -> Markup | None:
         return None
     names = [row_name(row) for row in shown]
     with quiet():
-        figure, axes = canvas(WIDTH, 72 + 26 * len(shown), left=text_width(names, 260), top=28, bottom=30, right=52)
+        figure, axes = canvas(WIDTH, 72 + 26 * len(shown), left=text_width(names, 320), top=28, bottom=30, right=52)
         axes.axvline(0.5, color="#9aa5b1", linewidth=1)
         for y, row in enumerate(shown):
             alpha = 1.0 if row["correction"] == "none" else 0.5

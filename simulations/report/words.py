@@ -42,7 +42,7 @@ ARMS = {
     "local": Look("Local", "#c8741c", "s"),
     "finetuned": Look("Fine-tuned", "#7a5195", "^"),
     "personal": Look("Personal", "#b0476b", "v"),
-    "iid": Look("IID control", "#3d9bc4", "P"),
+    "iid": Look("Dealt at random", "#3d9bc4", "P"),
 }
 KINDS = ("#2a7f8e", "#5c86b8", "#8a6aa8", "#b8607f", "#b07a3c", "#66864b", "#6b7683", "#3f5a78")
 """Colours of classes, the same as .class0 to .class7 of report.css."""
@@ -112,8 +112,11 @@ def _plain(name: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure with a true minus sign, or an en dash for null."""
-    return DASH if value is None else f"{value:.{digits}f}".replace("-", "−")
+    """A figure with a true minus sign, or an en dash for null; what rounds to 0 has no sign."""
+    if value is None:
+        return DASH
+    text = f"{value:.{digits}f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", "−")
 
 
 def spread(value: dict[str, Any], digits: int = 3) -> str:

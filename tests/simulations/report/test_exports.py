@@ -18,7 +18,7 @@ from simulations.report.flow_figure import flow_figure
 from simulations.report.fold_tables import fold_table, hospital_draws_table
 from simulations.report.gap_figure import gap_figure
 from simulations.report.long_tables import long_tables
-from simulations.report.provenance import digests, sources
+from simulations.report.provenance import digests, settings_text, sources
 from simulations.report.tables import comparison_table
 
 Make = Callable[[str], dict[str, Any]]
@@ -146,3 +146,11 @@ def test_origin_and_digests(metrics_of: Make) -> None:
     assert held["outcomes"] == (False, 369)
     assert [name for name, _ in digests(metrics)] == ["Study digest", "Patients and labels", "Encoder of slides"]
     assert json.dumps(digests({})) == "[]"
+
+
+def test_only_very_long_settings_are_cut_short() -> None:
+    genes = ", ".join(f'"GENE{i}"' for i in range(500))
+    text = settings_text(f"a = 1\ncohort = [{genes}]\n")
+    assert text.startswith('a = 1\ncohort = ["GENE0", "GENE1"')
+    assert text.endswith("...  # 500 entries, all of them in study.toml\n")
+    assert len(text) < 300
