@@ -312,7 +312,8 @@ def _limits(study: Study, metrics: Metrics, arm: Metrics) -> list[str]:
         limits.append(f"Only {own['events']} events among the own test patients: survival figures are uncertain.")
     if not arm.get("unseen"):
         limits.append("Not measured on patients of hospitals that took no part.")
-    limits.append("Not examined: differences by age, sex, ancestry or scanner, and change over time.")
+    people = "" if metrics.get("fairness") else "age, sex, "
+    limits.append(f"Not examined: differences by {people}ancestry or scanner, and change over time.")
     limits.append("manifest.json shows whether a file is damaged, not who made it.")
     return limits
 

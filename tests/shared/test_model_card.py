@@ -81,6 +81,8 @@ def test_limits_of_few_events_and_untrained_branches() -> None:
     assert "- Only 40 own test patients" in card
     assert "- Too few hospitals had expression: its branch was never trained" in card
     assert "survival in time bins that end after 12, 24, 60 months" in card
+    assert "Not examined: differences by age, sex, ancestry" in card
+    assert "Not examined: differences by ancestry" in model_card(study, metrics | {"fairness": {"federated": {}}})
 
 
 def test_encoders_and_genes_with_their_hashes() -> None:
