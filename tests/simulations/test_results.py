@@ -60,7 +60,7 @@ def test_arms(metrics: dict[str, Any]) -> None:
     assert list(metrics["arms"]) == ["federated", "pooled", "local"]
     tests = sum(site["test"] for site in metrics["cohort"]["sites"].values())
     for name, arm in metrics["arms"].items():
-        assert set(arm) == {"own", "own_site_mean", "unseen", "sites", "without", "subsets", "rounds"}
+        assert set(arm) == {"own", "own_site_mean", "unseen", "sites", "without", "subsets", "rounds", "by_site"}
         for where in ("own", "own_site_mean", "unseen"):
             assert set(arm[where]) == METRICS
         assert set(arm["sites"]) == TRAINING
@@ -116,7 +116,8 @@ def test_comparisons_use_the_site_mean(metrics: dict[str, Any]) -> None:
         for metric in ("auc", "accuracy")
     }
     for row in rows:
-        assert set(row) == {"a", "b", "where", "metric", "difference", "low", "high"}
+        assert set(row) == {"a", "b", "where", "metric", "difference", "low", "high", "p", "p_holm"}
+        assert 0 < row["p"] <= row["p_holm"] <= 1
         a, b = (metrics["arms"][row[arm]][row["where"]][row["metric"]]["value"] for arm in ("a", "b"))
         assert row["difference"] == pytest.approx(a - b)
 
