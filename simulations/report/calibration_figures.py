@@ -91,7 +91,7 @@ def _counts(figure: Figure, places: dict[str, list[dict[str, Any]]], colour: str
     axes.set_yticks(
         range(len(places)), ["n own" if place == "own" else "n unseen" for place in places], size=9.5, color=MUTED
     )
-    axes.set_xlabel("Mean predicted probability of the predicted class")
+    axes.set_xlabel("Mean probability of the predicted class")
 
 
 def _survival(arm: str, place: str, bins: list[dict[str, Any]]) -> Markup | None:

@@ -30,6 +30,7 @@ def long_tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
         ],
         "calibration": list(_calibration(metrics)),
         "fairness": list(_fairness(metrics)),
+        "site_signature": [dict(row) for row in (metrics.get("signature") or {}).get("rows") or []],
         "without_a_modality": list(_parts(metrics, "without", "removed")),
         "subsets_of_modalities": list(_parts(metrics, "subsets", "kept")),
         "further_heads": list(_parts(metrics, "heads", "head")),

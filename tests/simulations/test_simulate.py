@@ -218,7 +218,8 @@ def test_pictures_that_fail_cost_no_arm(
 
 
 def test_a_missing_cohort_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
-    expected = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, `lung`, got 'nowhere'; check the path"
+    cohorts = ", ".join(f"`{name}`" for name in ("synthetic", "bone", "breast", "features", "lung"))
+    expected = f"--cohort: expected a folder or one of {cohorts}, got 'nowhere'; check the path"
     with pytest.raises(CohortError, match=expected):
         _run(Options(make_study(), cohort="nowhere", cache=tmp_path))
 

@@ -61,6 +61,7 @@ def test_an_export_lists_what_lies_there_and_removes_what_was_there(tmp_path: Pa
 
 def test_tables_hold_plain_numbers_with_interval_and_patients(metrics_of: Make) -> None:
     metrics = metrics_of("survival")
+    metrics["signature"] = {"rows": [{"what": "features", "auc": 0.66}]}
     tables = {name: _rows(csv_text(rows)) for name, rows in long_tables(metrics).items()}
     told = next(
         row for row in tables["scores"]
@@ -76,6 +77,7 @@ def test_tables_hold_plain_numbers_with_interval_and_patients(metrics_of: Make) 
     gap = tables["gaps"][0]
     assert float(gap["gap"]) == pytest.approx(float(gap["unseen_value"]) - float(gap["own_value"]))
     assert {"flow", "hospitals", "comparisons", "fairness", "learning", "kaplan_meier"} <= set(tables)
+    assert tables["site_signature"] == [{"what": "features", "auc": "0.66"}]
     assert long_tables({"arms": {}}) == {}
 
 
