@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 GENES, PATIENTS, DIM = 300, 20, 104
-COLUMNS = ("sites", "prepare s", "load s", "train s", "CPU s", "a round s", "ms a message")
+COLUMNS = ("sites", "prepare s", "CPU s", "load s", "train s", "CPU s", "a round s", "ms a message")
 COLUMNS += ("data MB", "rounds MB", "peak MB")
 
 
@@ -79,7 +79,7 @@ def ready_of(folder: Path, rounds: int):
 
 def prepare(folder: Path, rounds: int, **_: object) -> dict[str, float]:
     ready_of(folder, rounds)
-    return {"peak": peak_mb()}
+    return {"peak": peak_mb(), "cpu": time.process_time()}
 
 
 def train(folder: Path, rounds: int, engine: str, profile: str) -> dict[str, float]:
@@ -149,7 +149,7 @@ def main() -> None:
             then = apart("train", folder, arguments)
         message = 1000 * then["seconds"] / (sites * (arguments.rounds + 2))
         print(
-            f"| {sites} | {first['wall']:.1f} | {then['load']:.1f} | {then['seconds']:.1f} | {then['cpu']:.1f} | "
+            f"| {sites} | {first['wall']:.1f} | {first['cpu']:.1f} | {then['load']:.1f} | {then['seconds']:.1f} | {then['cpu']:.1f} | "
             f"{then['round']:.2f} | {message:.1f} | {then['data']:.0f} | {then['growth']:.0f} | {then['peak']:.0f} |",
             flush=True,
         )
