@@ -148,11 +148,10 @@ def main() -> None:
             first = apart("prepare", folder, arguments)
             then = apart("train", folder, arguments)
         message = 1000 * then["seconds"] / (sites * (arguments.rounds + 2))
-        print(
-            f"| {sites} | {first['wall']:.1f} | {first['cpu']:.1f} | {then['load']:.1f} | {then['seconds']:.1f} | {then['cpu']:.1f} | "
-            f"{then['round']:.2f} | {message:.1f} | {then['data']:.0f} | {then['growth']:.0f} | {then['peak']:.0f} |",
-            flush=True,
-        )
+        told = [first["wall"], first["cpu"], then["load"], then["seconds"], then["cpu"], then["round"], message]
+        sizes = [then["data"], then["growth"], then["peak"]]
+        cells = [str(sites), *(f"{value:.1f}" for value in told), *(f"{size:.0f}" for size in sizes)]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
