@@ -21,6 +21,7 @@ from client.evaluation import score_patients
 from shared.cohort.patients import Patients
 from shared.study import Study, SurvivalTask
 from simulations.fold import Fold
+from simulations.forests import fit_forest, forest_name
 from simulations.scores import Scores
 
 __all__ = ["NothingToFit", "score_baselines"]
@@ -31,8 +32,11 @@ COMPONENTS = 60  # 1,280 features and 60 patients: a floor needs fewer dimension
 RIDGE = 0.1
 
 
-def score_baselines(fold: Fold) -> dict[str, Scores]:
-    """Name -> scores: `linear_<modality>`, `linear_all`, `site_alone`, and `age_alone` for survival."""
+def score_baselines(fold: Fold, *, forests: bool = False) -> dict[str, Scores]:
+    """Name -> scores: `linear_<modality>`, `linear_all`, `site_alone`, and `age_alone` for survival.
+
+    With `forests`, `random_forest` or, where scikit-survival is installed, `random_survival_forest` too.
+    """
     study, statistics = fold.study, fold.statistics
     train = Patients.concatenate([fold.train(site, statistics) for site in fold.training])
     test = Patients.concatenate([fold.test(site, statistics) for site in fold.training])
@@ -43,6 +47,10 @@ def score_baselines(fold: Fold) -> dict[str, Scores]:
         fits[f"linear_{name}"] = partial(_linear, train, study, (name,))
     if len(trainable) > 1:
         fits["linear_all"] = partial(_linear, train, study, trainable)
+    if forests and trainable and forest_name(study):
+        fits[forest_name(study)] = partial(
+            fit_forest, train, study, lambda patients: _side_by_side(patients, trainable)
+        )
     age = _age_column(study)
     if isinstance(study.task, SurvivalTask) and age is not None and np.ptp(train.clinical[:, age]) > 0:
         fits["age_alone"] = partial(_fit, train, study, lambda patients: patients.clinical[:, [age]].astype(np.float64))
@@ -82,6 +90,11 @@ def _features(patients: Patients, kept: tuple[str, ...]) -> dict[str, Floats]:
         else:
             blocks[name] = np.asarray(getattr(patients, name), dtype=np.float64)
     return blocks
+
+
+def _side_by_side(patients: Patients, kept: tuple[str, ...]) -> Floats:
+    """(P, width) all values of the modalities `kept`."""
+    return np.hstack(list(_features(patients, kept).values()))
 
 
 def _linear(train: Patients, study: Study, kept: tuple[str, ...]) -> Callable[[Patients], Floats]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from shared.cohort.patients import Patients
 from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, Refused, StudyError
 from shared.seeds import derive_seed
-from shared.site import Disclosure, read_site
+from shared.site import read_site
 from shared.study import Study
 from shared.tasks import task_of
 from simulations.hospitals import Hospital
@@ -43,7 +43,7 @@ class Fold:
         expression = self.study.modalities.expression
         if expression is None or expression.normalise != "federated":
             return None
-        parts = [self.sites[site].sums(Disclosure().min_patients) for site in self.training]
+        parts = [self.sites[site].sums(self.sites[site].min_patients) for site in self.training]
         return GeneStatistics.merge(parts, parts[0].shape[1])
 
     def own_statistics(self, site: str) -> GeneStatistics | None:
@@ -60,7 +60,7 @@ class Fold:
             labels = (train.further_y >= 0).sum(axis=0).tolist()
             counts = {name: train.count(name) for name in self.study.modalities.names}
             counts |= {f"head {head.name}": count for head, count in zip(self.study.heads, labels, strict=True)}
-            found += [f"{name} at {site}" for name, n in counts.items() if 0 < n < Disclosure().min_patients]
+            found += [f"{name} at {site}" for name, n in counts.items() if 0 < n < self.sites[site].min_patients]
         return found
 
     def train(self, site: str, statistics: GeneStatistics | None) -> Patients:
@@ -87,7 +87,8 @@ def load_sites(hospitals: Sequence[Hospital], study: Study) -> tuple[dict[str, S
         site = read_site(hospital.site_file)
         store = FeatureStore.open(store_folder(site, PrepareSettings.of(study)))
         try:
-            sites[hospital.id] = load_patients(store, study, site.expression.scale)
+            found = load_patients(store, study, site.expression.scale)
+            sites[hospital.id] = replace(found, min_patients=site.disclosure.min_patients)
         except Refused as exc:
             if exc.code != "NO_PATIENTS":
                 raise
@@ -122,7 +123,7 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
         raise StudyError("split.test_fraction: expected more than 0, got 0.0; write e.g. 0.3")
     sites, _ = load_sites(hospitals, study)
     large = tuple(sorted(site for site, data in sites.items() if _trains(data, least)))
-    _refuse_few(len(large), study.federation.quorum + (split.protocol == "leave-one-site-out"), len(sites), least)
+    _refuse_few(len(large), study.federation.quorum + (split.protocol == "leave-one-site-out"), sites, least)
     if split.protocol == "holdout":
         return [Fold(study, sites, large)]
     if split.protocol == "patient-kfold":
@@ -135,7 +136,7 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
     result = []
     for number, out in enumerate(left_out):
         part, training = _of_fold(study, number), tuple(name for name in large if name not in out)
-        _refuse_few(len(training), study.federation.quorum, len(sites), least)
+        _refuse_few(len(training), study.federation.quorum, sites, least)
         members = [hospital for hospital in hospitals if hospital.id in (*training, *out)]
         result.append(Fold(part, load_sites(members, part)[0], training))
     return result
@@ -169,14 +170,15 @@ def _of_fold(study: Study, number: int) -> Study:
     return study.model_copy(update={"split": study.split.model_copy(update={"fold": number})})
 
 
-def _refuse_few(training: int, needed: int, sites: int, least: int) -> None:
+def _refuse_few(training: int, needed: int, sites: Mapping[str, SitePatients], least: int) -> None:
     """CohortError when too few sites can train."""
     if training < needed:
+        few = max(data.min_patients for data in sites.values())
         raise CohortError(
-            f"expected at least {needed} sites with {least} usable patients, {Disclosure().min_patients} of them for "
-            f"training, got {training} of {sites}; lower --min-site-patients or choose another --split"
+            f"expected at least {needed} sites with {least} usable patients, {few} of them for "
+            f"training, got {training} of {len(sites)}; lower --min-site-patients or choose another --split"
         )
 
 
 def _trains(data: SitePatients, least: int) -> bool:
-    return len(data.patients) >= least and int((~data.test).sum()) >= Disclosure().min_patients
+    return len(data.patients) >= least and int((~data.test).sum()) >= data.min_patients

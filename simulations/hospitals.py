@@ -17,7 +17,8 @@ from shared.cohort.sheets import find_file, read_sheet
 from shared.cohort.tables import read_blood, read_clinical, read_expression, read_patients_by_genes, read_slides
 from shared.digests import sha256_json
 from shared.errors import BadInput, CohortError
-from shared.site import ImportedFeatures
+from shared.site import Disclosure, ImportedFeatures
+from simulations.disclosure_file import disclosure_of, disclosure_toml
 from simulations.encoder_file import ENCODER_FILE, encoder_of, encoder_toml
 from simulations.tcga.barcodes import is_tcga, other_programmes, programme_of
 from simulations.tcga.merge_small import Rule, merge_small_sites
@@ -105,7 +106,8 @@ def split_cohort(
     """Write `cache/<name>-<digest>/<site>/` for every site of the cohort; folders that are there are reused.
 
     Slides, clinical images and features made elsewhere are linked, not copied. The expression scale is the one that
-    the whole cohort's table seems to be on; the encoder of the features is the one that features/encoder.toml names.
+    the whole cohort's table seems to be on; the encoder of the features is the one that features/encoder.toml names,
+    and what may leave a site is what disclosure.toml says, if the cohort has one.
     With `merge`, tissue source sites of fewer than `least` patients are put together (simulations/tcga/merge_small.py);
     `say` is given one sentence for every merge, and what else is to be known of the site codes.
     """
@@ -174,7 +176,7 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
     excluded = _sheet(cohort, "exclude.csv")
     matrices = {name: read_patients_by_genes(cohort, name) for name in TABLES}  # type: ignore[arg-type]
     scale = "log2" if expression is None else likely_scale(expression)
-    encoder = encoder_of(cohort)
+    encoder, disclosure = encoder_of(cohort), disclosure_of(cohort)
     for site in sorted(set(sites.values())):
         cases = [case for case in clinical["case_id"] if sites[case] == site]
         draft = Path(tempfile.mkdtemp(prefix=f".{site}-", dir=root))
@@ -196,7 +198,7 @@ def _write_all(cohort: Path, clinical: pd.DataFrame, sites: Mapping[str, str], r
         if image_rows is not None:
             image_rows[image_rows["case_id"].isin(cases)].to_csv(data / "imaging.csv", index=False)
             _link(data / "imaging", [image.path for image in images if image.case_id in cases])
-        (draft / "site.toml").write_text(_site_toml(site, scale, encoder), encoding="utf-8")
+        (draft / "site.toml").write_text(_site_toml(site, scale, encoder, disclosure), encoding="utf-8")
         (draft / "state").mkdir()
         final = root / site
         if final.exists():  # left by an interrupted split
@@ -241,6 +243,7 @@ def _link(folder: Path, paths: Sequence[Path | None]) -> None:
             (folder / path.name).symlink_to(path.resolve(), target_is_directory=path.is_dir())
 
 
-def _site_toml(site: str, scale: str, encoder: ImportedFeatures | None) -> str:
+def _site_toml(site: str, scale: str, encoder: ImportedFeatures | None, disclosure: Disclosure | None = None) -> str:
     features = f"\n[features]\n{encoder_toml(encoder)}" if encoder else ""
-    return f'schema = 1\n\n[site]\nid = {json.dumps(site)}\n\n[expression]\nscale = "{scale}"\n{features}'
+    leaves = f"\n[disclosure]\n{disclosure_toml(disclosure)}" if disclosure else ""
+    return f'schema = 1\n\n[site]\nid = {json.dumps(site)}\n\n[expression]\nscale = "{scale}"\n{features}{leaves}'

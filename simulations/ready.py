@@ -10,7 +10,9 @@ from shared.errors import CohortError, NoPatients
 from shared.site import read_site
 from shared.study import DetectionTask, Study
 from simulations.adapt import adapt, override
+from simulations.disclosure_file import disclosure_notes
 from simulations.hospitals import Hospital, split_cohort
+from simulations.lung_cohort import LUNG, write_lung
 from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
 from simulations.tcga.merge_small import Rule
 
@@ -50,7 +52,7 @@ def make_ready(
     Parameters
     ----------
     cohort
-        A folder, or the name of a synthetic one.
+        A folder, or the name of a packaged one.
     split
         How a patient's hospital is found, as in `split_cohort`.
     settings
@@ -66,24 +68,28 @@ def make_ready(
         The study, a setting or the cohort is wrong.
     """
     written = override(study, settings)
-    folder, synthetic = _cohort_of(cohort, written.seed, cache, workers, progress)
-    fitting, notes = adapt(written, folder, synthetic=synthetic, folder=study_folder)
+    folder, synthetic, known = _cohort_of(cohort, written.seed, cache, workers, progress)
+    fitting, changed = adapt(written, folder, synthetic=synthetic, folder=study_folder)
     said: list[str] = []
+    notes = [*known, *disclosure_notes(folder), *changed]
     everyone = split_cohort(folder, split, cache / "hospitals", merge=merge, least=least, say=said.append)
     if not synthetic or merge != "none":  # the site codes of a synthetic cohort are made up
         notes += said
     return Ready(fitting, folder, synthetic, everyone, prepare_hospitals(everyone, fitting, progress), tuple(notes))
 
 
-def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progress) -> tuple[Path, bool]:
-    """The cohort folder, and whether it is mmfed's own synthetic one."""
+def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progress) -> tuple[Path, bool, list[str]]:
+    """The cohort folder, whether it is mmfed's own synthetic one, and what a reader must know of a packaged one."""
+    if name == LUNG:
+        folder, known = write_lung(cache)
+        return folder, False, known
     kind = next((kind for kind in KINDS if kind.cohort == name), None)
     if kind is None:
         folder = Path(name)
         if not folder.is_dir():
-            names = ", ".join(f"`{kind.cohort}`" for kind in KINDS)
+            names = ", ".join(f"`{name}`" for name in (*(kind.cohort for kind in KINDS), LUNG))
             raise CohortError(f"--cohort: expected a folder or one of {names}, got {name!r}; check the path")
-        return folder, (folder / MARKER).is_file()
+        return folder, (folder / MARKER).is_file(), []
     folder = cohort_folder(cache, kind, seed)
     write_cohort(
         folder,
@@ -92,7 +98,7 @@ def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progre
         workers=workers,
         progress=lambda done, total: progress("drawing the cohort", done, total),
     )
-    return folder, True
+    return folder, True, []
 
 
 def prepare_hospitals(hospitals: list[Hospital], study: Study, progress: Progress) -> list[Hospital]:

@@ -16,16 +16,19 @@ from shared.commands import run_command
 from shared.errors import BadInput
 from shared.logs import configure_logs
 
-PACKAGED = "default"
-
 
 def main(
-    study: Annotated[str, typer.Option(help="A study TOML, or the name of a packaged one.")] = PACKAGED,
+    study: Annotated[
+        str, typer.Option(help="A study TOML, or the name of a packaged one; default: the cohort's.")
+    ] = "",
     cohort: Annotated[
-        str, typer.Option(help="A cohort folder, or `synthetic` (glioma), `bone` or `breast`; default: the study's.")
+        str,
+        typer.Option(help="A folder, `synthetic` (glioma), `bone`, `breast` or `lung` (real); default: the study's."),
     ] = "",
     split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
-    min_site_patients: Annotated[int, typer.Option(help="Smaller sites are never trained on.")] = 20,
+    min_site_patients: Annotated[
+        int | None, typer.Option(help="Smaller sites are never trained on; default: 20, of `lung` 1.")
+    ] = None,
     merge_small: Annotated[
         str, typer.Option(help="Put smaller TCGA sites together by hospital, state or region; none.")
     ] = "none",
@@ -40,6 +43,7 @@ def main(
         int, typer.Option(help="Folds of a k-fold protocol, 0 = 5; sites to leave out in turn, 0 = all.")
     ] = 0,
     repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,
+    forests: Annotated[bool, typer.Option("--forests", help="Random forests as floors, too.")] = False,
     rounds: Annotated[int, typer.Option(help="Rounds; 0 = the study's.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed; -1 = the study's.")] = -1,
     engine: Annotated[str, typer.Option(help="inline, or ray: several processes or machines.")] = "inline",
@@ -59,6 +63,8 @@ def main(
 
       python simulations/run.py --epsilon 8
 
+      python simulations/run.py --cohort lung
+
       python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
     """
     from shared.study import read_study
@@ -69,11 +75,16 @@ def main(
     from simulations.report import print_summary
     from simulations.report.terminal import privacy_lines
     from simulations.simulate import Options, simulate
-    from simulations.studies import cohort_of
+    from simulations.studies import DEFAULT, cohort_of, least_of, study_of
     from simulations.tcga.merge_small import rule_of
 
     console = Console()
     configure_logs(level=30)
+    if not study:
+        study = study_of(cohort)
+        if study != DEFAULT:
+            console.print(f"Study: {study}", highlight=False)
+    cohort = cohort or cohort_of(study)
     with _study_path(study) as path:
         parsed = read_study(path)
     settings = [*(set_ or [])]
@@ -90,13 +101,14 @@ def main(
     options = Options(
         study=parsed,
         study_folder=Path(study).parent,
-        cohort=cohort or cohort_of(study),
+        cohort=cohort,
         split=split or None,
-        min_site_patients=min_site_patients,
+        min_site_patients=least_of(cohort) if min_site_patients is None else min_site_patients,
         merge_small=rule_of(merge_small),
         arms=tuple(arm.strip() for arm in arms.split(",") if arm.strip()),
         folds=folds or None,
         repeats=repeats,
+        forests=forests,
         seed=None if seed == -1 else seed,
         settings=tuple(settings),
         out=out,

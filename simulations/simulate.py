@@ -36,6 +36,7 @@ from simulations.draws import cohort_digest, fold_digest, save_draws
 from simulations.engine import Engine
 from simulations.fairness import fairness, groups_of, measure_groups
 from simulations.fold import Fold, load_sites, make_folds
+from simulations.forests import forest_notes
 from simulations.heads import score_heads
 from simulations.hospitals import Hospital
 from simulations.iid import IID, dealt_folds
@@ -70,6 +71,7 @@ class Options:
     arms: tuple[str, ...] = ("federated", "pooled", "local")
     folds: int | None = None
     repeats: int = 1
+    forests: bool = False  # as floors, beside linear ones
     seed: int | None = None  # None = the study's
     settings: tuple[str, ...] = ()  # --set key=value
     out: Path | None = None
@@ -160,7 +162,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     excluded += _left_out(ready.everyone)
     excluded += _without_part(everybody, first)
     notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
-    notes += balance_notes(study, first)
+    notes += balance_notes(study, first) + (forest_notes(study) if options.forests else [])
     notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
     if first[0].withheld:
         notes.append(
@@ -260,7 +262,7 @@ def _run_fold(
             if isinstance(fold.study.task, SurvivalTask) and scores.one_model and scores.unseen:
                 record.curves[arm] = risk_curves(scores.unseen[0])
     progress("fitting floors", done, total)
-    for name, scores in score_baselines(fold).items():
+    for name, scores in score_baselines(fold, forests=options.forests).items():
         record.put(record.baselines.setdefault(name, {}), measure_scores(scores, fold), repeat)
     progress("fitting floors", done + 1, total)
 

@@ -14,6 +14,7 @@ from shared.cohort.patients import Patients
 from shared.cohort.splits import split_patients
 from shared.cohort.store import FeatureStore, Table, TableName
 from shared.errors import CohortError, Refused
+from shared.site import Disclosure
 from shared.study import Study
 from shared.tasks import task_of
 
@@ -30,6 +31,7 @@ class SitePatients:
     excluded: Counter[str]  # reason -> patients left out of the task
     encoders: Mapping[str, str]  # slides, imaging, blood (as text) -> SHA-256 of the encoder, "" when nobody has it
     stain: str  # stain normalisation of the slide features, "" without slides
+    min_patients: int = Disclosure().min_patients  # of the site file, where a simulation has read it
 
     @property
     def train_sums(self) -> NDArray[np.float64]:

@@ -80,6 +80,8 @@ BASELINES = {
     "age_alone": "Age alone",
     "age": "Age alone",
     "ridge_cox": "Ridge Cox",
+    "random_forest": "Random forest",
+    "random_survival_forest": "Random survival forest",
 }
 
 

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
-__all__ = ["cohort_of"]
+__all__ = ["DEFAULT", "cohort_of", "least_of", "study_of"]
+
+DEFAULT = "default"
 
 COHORTS = {
     "bone": "bone",
     "features_linear": "features",
     "features_relapse": "features",
     "features_survival": "features",
+    "lung": "lung",
     "private_features_linear": "features",
     "private_features_relapse": "features",
     "private_features_survival": "features",
@@ -19,5 +22,15 @@ COHORTS = {
 
 
 def cohort_of(study: str) -> str:
-    """The synthetic cohort on which a packaged study runs when no other is named; glioma for every other study."""
+    """The cohort on which a packaged study runs when no other is named; synthetic glioma for every other study."""
     return COHORTS.get(Path(study).stem, "synthetic")
+
+
+def study_of(cohort: str) -> str:
+    """The packaged study that runs on a cohort when no study is named."""
+    return "lung" if cohort == "lung" else DEFAULT
+
+
+def least_of(cohort: str) -> int:
+    """Patients of the smallest hospital that trains, unless another number is named: public data may be few."""
+    return 1 if cohort == "lung" else 20
