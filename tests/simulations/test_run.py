@@ -19,7 +19,8 @@ from shared.study_toml import study_toml
 SCRIPT = Path(simulations.__file__).with_name("run.py")
 Command = Callable[..., tuple[int, str, str]]
 NOWHERE = (
-    "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, got 'nowhere'; check the path"
+    "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, `lung`, got 'nowhere'; "
+    "check the path"
 )
 
 
