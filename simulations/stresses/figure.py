@@ -113,7 +113,7 @@ def _draw_line(
     for place, row in enumerate(rows):
         if row["failed"]:  # a cross on the floor of the panel
             axes.plot(
-                place + offset, 0.16, marker="x", markersize=6, color=colour, transform=axes.get_xaxis_transform()
+                place + offset, 0.07, marker="x", markersize=6, color=colour, transform=axes.get_xaxis_transform()
             )
         elif row["prepare"] and place in known:
             axes.plot(place + offset, values[place]["value"], marker="o", markersize=10, color=colour,

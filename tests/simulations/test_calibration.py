@@ -15,7 +15,7 @@ from simulations.scores import Scores
 
 
 def _classified(top: Sequence[float], right: Sequence[bool], first: int = 0) -> Scored:
-    """Two classes; class 1 gets probability `top` and is the truth where `right`. Patients are numbered from `first`."""
+    """Two classes; class 1 gets probability `top` and is the truth where `right`. Patients count from `first`."""
     p, zeros = np.array(top), np.zeros(len(top))
     y = np.array(right).astype(int)
     who, sites = first + np.arange(len(top)), np.full(len(top), "A")

@@ -19,7 +19,6 @@ from simulations.comparison.terminal import print_comparison
 from simulations.draws import FILE, read_draws
 from simulations.simulate import Options, simulate
 
-
 pytestmark = pytest.mark.slow  # two whole simulations
 
 
