@@ -70,12 +70,12 @@ SETTINGS = (
 class Options:
     """What `python simulations/stain_shift.py` was asked to do."""
 
-    spread: float = 1.0  # of the stains, 1 = the default cohort's
+    spread: float = 2.0  # of the stains, 1 = the default cohort's
     scanner: bool = False  # differs from hospital to hospital too
     hospitals: int = 6  # three of them train: with more, stains average out and there is no gap to close
     patients: int = 24  # a hospital
     seeds: int = 4  # cohorts
-    seed: int = 0  # of the first
+    seed: int = 1  # of the first; the design was chosen on seed 0
     changes: tuple[str, ...] = ()  # --set key=value
     out: Path | None = None
     cache: Path = Path("cache")
