@@ -84,12 +84,14 @@ def main() -> None:
                 found: dict[str, list[list[Measured]]] = {floor: [] for floor in floors}
                 for repeat in range(options.repeats):
                     folds = make_folds(ready.hospitals, of_fold(ready.study, repeat, 0), 1, None)
-                    scored = [measured for fold in folds for measured in [(fold, score_baselines(fold))]]
+                    scored = [(fold, score_baselines(fold)) for fold in folds]
                     for floor in floors:
                         found[floor].append(
                             [measure_scores(scores[floor], fold)[place] for fold, scores in scored if floor in scores]
                         )
                 for floor, repeats in found.items():
+                    if not repeats[0]:
+                        continue
                     values = average(repeats)
                     first, second = (values[metric].value for metric in metrics)
                     sd = values[metrics[0]].sd

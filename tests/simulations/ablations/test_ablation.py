@@ -87,7 +87,7 @@ def test_a_table_accounts_for_every_row_and_is_resumed(command: Command, tiny_co
     assert rows_of(folder) == rows
 
 
-NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, got 'nowhere'"
+NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, `lung`, got 'nowhere'"
 
 
 @pytest.mark.parametrize(
