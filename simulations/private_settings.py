@@ -41,8 +41,8 @@ def private_notes(study: Study) -> list[str]:
     if terms is None:
         return []
     notes = [
-        "Federated training (the arms federated, personal and iid) has differential privacy; pooled, local and fine-tuned "
-        "models have none and show what it costs.",
+        "Federated training (the arms federated, personal and iid) has differential privacy; pooled, local and "
+        "fine-tuned models have none and show what it costs.",
         "Simulated hospitals approve the study themselves, and each training keeps a ledger of its own: at real "
         "hospitals every repeat, fold and trial would be charged to one budget.",
     ]

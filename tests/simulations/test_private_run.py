@@ -66,7 +66,7 @@ def test_a_private_run_says_what_it_cost_and_can_be_repeated(
     (folder / "privacy-report.html").unlink()
     write_run_report(folder)
     assert "WITHIN CAP" in (folder / "privacy-report.html").read_text()
-    assert any("Federated training (the arms federated, personal and iid) has differential" in note for note in metrics["notes"])
+    assert any("(the arms federated, personal and iid) has differential privacy" in note for note in metrics["notes"])
     assert any("each training keeps a ledger of its own" in note for note in metrics["notes"])
     lines = list(privacy_lines(metrics))
     assert len(lines) == 3
