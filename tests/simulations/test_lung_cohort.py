@@ -40,7 +40,12 @@ def test_the_folder_is_written_once(tmp_path: Path) -> None:
 def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     cache = tmp_path_factory.mktemp("lung")
     options = Options(
-        read_study(STUDY), cohort="lung", min_site_patients=least_of("lung"), out=cache / "run", cache=cache
+        read_study(STUDY),
+        cohort="lung",
+        min_site_patients=least_of("lung"),
+        arms=("federated", "pooled"),
+        out=cache / "run",
+        cache=cache,
     )
     return simulate(options, lambda *_: None, lambda _: None)[1]
 
