@@ -34,7 +34,7 @@ def stress_figure(content: dict[str, Any]) -> Figure:
     """The picture; call it inside `quiet()`."""
     curves, metric = content["curves"], content["metric"]
     columns = min(COLUMNS, len(curves))
-    legend = LEGEND * max(len(curve["lines"]) + int(_signed(curve)) for curve in curves)
+    legend = LEGEND * max(len(curve["lines"]) * (1 + _signed(curve)) for curve in curves)
     block = TOP + legend + 2 * HEIGHT + GAP + BOTTOM
     rows = -(-len(curves) // columns)
     width, height = columns * WIDTH + 12, rows * block
@@ -72,11 +72,12 @@ def _draw_panel(axes: Axes, curve: dict[str, Any], where: str, metric: str, firs
         offset = shift * (number - (len(curve["lines"]) - 1) / 2)
         _draw_line(axes, rows, where, metric, colour, MARKERS[number], offset, line)
     if _signed(curve):
-        _draw_signature(axes, curve, where)
+        _draw_signature(axes, curve)
     axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
     axes.set_xlim(-0.35, len(doses) - 0.65)
     axes.text(0.01, 0.03, "unseen hospitals" if where == "unseen" else "own test patients", transform=axes.transAxes,
-              fontsize=10, color=MUTED, va="bottom")  # fmt: skip
+              fontsize=10, color=MUTED, va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+              zorder=1)  # fmt: skip
     if first:
         axes.set_ylabel(metric_name(metric), fontsize=10.5)
 
@@ -120,13 +121,14 @@ def _draw_line(
                       markerfacecolor="none", zorder=2)  # fmt: skip
 
 
-def _draw_signature(axes: Axes, curve: dict[str, Any], where: str) -> None:
-    """The AUC with which slide features name the hospital, under the first line's settings."""
-    name = curve["lines"][0]["name"]
-    for line, style in ((name, ":"), *((other["name"], "-.") for other in curve["lines"][1:])):
-        rows = [row["signature"] for row in curve["rows"] if row["line"] == line]
-        axes.plot(range(len(rows)), rows, color=SIGNATURE, linewidth=1.3, linestyle=style,
-                  label="slides name the hospital" if line == name else None, zorder=2)  # fmt: skip
+def _draw_signature(axes: Axes, curve: dict[str, Any]) -> None:
+    """The AUC with which slide features name the hospital, under each line's settings."""
+    for line, style in zip(curve["lines"], (":", "-.", "--", "-"), strict=False):
+        signatures = [row["signature"] for row in curve["rows"] if row["line"] == line["name"]]
+        words = "slides name the hospital" if line is curve["lines"][0] else f"the same, {line['words']}"
+        places = [place for place, signature in enumerate(signatures) if signature is not None]
+        found = [signatures[place] for place in places]
+        axes.plot(places, found, color=SIGNATURE, linewidth=1.3, linestyle=style, label=words, zorder=2)
 
 
 def _signed(curve: dict[str, Any]) -> bool:

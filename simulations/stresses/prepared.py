@@ -1,5 +1,6 @@
 """What `prepare`, the coordinator and the signature meter say of hospitals under a dose."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from simulations.fold import Fold
 from simulations.hospitals import Hospital
 
 __all__ = ["lost_answers", "refusals", "slide_signature"]
+
+PLACE = re.compile(r"line \d+: |^\S+: \d+ faults?;\s*")
 
 
 def refusals(before: Sequence[Hospital], after: Sequence[Hospital], study: Study) -> list[dict[str, Any]]:
@@ -40,7 +43,12 @@ def _left_out(hospital: Hospital, study: Study) -> Counter[tuple[str, str]]:
     folder = store_folder(site, PrepareSettings.of(study))
     report = PrepareReport.load(folder.with_suffix(".json"), folder)
     rows = [row for row in report.rows if row.state == "left out"] if report else []
-    return Counter((row.file.split("/")[0], row.reason.split(", got ")[0]) for row in rows)
+    return Counter((row.file.split("/")[0], _form(row.reason)) for row in rows)
+
+
+def _form(reason: str) -> str:
+    """A reason without its place and without what was got, which differ from input to input."""
+    return PLACE.sub("", reason).split(", got ")[0]
 
 
 def lost_answers(trained: Trained) -> dict[str, int]:

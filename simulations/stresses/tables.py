@@ -39,10 +39,11 @@ def cells(curve: dict[str, Any], row: dict[str, Any], metric: str) -> list[str]:
 
 
 def remark(row: dict[str, Any]) -> str:
-    """What `prepare` refused, whose answers were missing, and how well slides name the hospital."""
-    said = [f"not trained: {row['failed']}"] if row["failed"] else []
+    """What `prepare` left out, whose answers were missing, and how well slides name the hospital."""
+    # a sentence of the coordinator goes on with every site's reason
+    said = [f"not trained: {row['failed'].split(' (')[0]}"] if row["failed"] else []
     for part in row["prepare"]:
-        said.append(f"refused by prepare at {', '.join(part['hospitals'])}: {part['inputs']} x {part['reason']}")
+        said.append(f"left out by prepare at {', '.join(part['hospitals'])}: {part['inputs']} x {part['reason']}")
     said += [f"{count} answers not used: {reason}" for reason, count in row["missing"].items()]
     if row["signature"] is not None:
         said.append(f"slide features name the hospital with AUC {number(row['signature'])}")
@@ -65,8 +66,8 @@ def summary_line(curve: dict[str, Any], row: dict[str, Any], metric: str) -> str
     """A row on a terminal."""
     words, dose, own, unseen, *_ = cells(curve, row, metric)
     told = "not trained" if row["failed"] else f"own {own}  unseen {unseen}"
-    refused = "  refused by prepare" if row["prepare"] else ""
-    return f"{curve['name']:9}{words:36}{dose:>6}  {told}{refused}"
+    left_out = "  prepare left some out" if row["prepare"] else ""
+    return f"{curve['name']:9}{words:36}{dose:>6}  {told}{left_out}"
 
 
 def stress_csv(content: dict[str, Any]) -> str:

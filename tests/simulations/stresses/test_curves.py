@@ -80,7 +80,7 @@ def test_every_file_of_a_run_says_the_same(run: Run, tmp_path: Path) -> None:
     for (line, dose), value in found.items():
         assert value == rows_of(content, "units", line)[dose]["values"]["unseen"]["auc"]["value"]
     table = (tmp_path / "out" / "stress.md").read_text()
-    assert "refused by prepare at" in table
+    assert "left out by prepare at" in table
     assert "no figure here says anything about medicine" in table
     page = (tmp_path / "out" / "stress.html").read_text()
     assert "<svg" in page
