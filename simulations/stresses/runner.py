@@ -104,12 +104,12 @@ class _Run:
         said: list[dict[str, Any]] = []
         if dose:
             base = Base(hospitals, fold, self.ready.cohort, options.cache, options.workers, self.progress)
-            dosed = curve.apply(base, line, dose)
-            able = self._able(dosed.hospitals, study)
-            said = refusals(hospitals, dosed.hospitals, study)
             try:
+                dosed = curve.apply(base, line, dose)
+                able = self._able(dosed.hospitals, study)
+                said = refusals(hospitals, dosed.hospitals, study)
                 under = make_folds(able, study, options.least, None)[0]
-            except CohortError as exc:
+            except CohortError as exc:  # nobody is left to train, or there are fewer hospitals than the dose strikes
                 return Point({}, {"failed": str(exc), "prepare": said})
         members = [hospital for hospital in dosed.hospitals if hospital.id in under.sites]
         decides = [FORMAT, __version__, inputs_name(under, members), under.training, line.arm, dosed.marks]

@@ -8,11 +8,11 @@ import pandas as pd
 
 from client.prepare.blood.units import canonical_factor
 from client.prepare.blood.values import parse_value
+from client.prepare.expression.scale import likely_scale
 from shared.cohort.blood import analyte_codes, blood_panel
 from shared.cohort.sheets import read_sheet
 from shared.cohort.tables import read_expression
 from shared.errors import CohortError
-from shared.site import read_site
 from shared.study import Study
 from simulations.hospitals import Hospital
 from simulations.stresses.curve import Base, Curve, Dosed, Line, in_order
@@ -60,8 +60,8 @@ def other_numbers(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame
 
 def _expression(hospital: Hospital, line: str) -> dict[str, Change]:
     table, file = read_expression(hospital.folder / "data"), expression_file(hospital)
-    if table is None or file is None or read_site(hospital.site_file).expression.scale != "log2":
-        return {}
+    assert table is not None
+    assert file is not None
     values = table.to_numpy(dtype=np.float64)
     mistaken = np.exp2(values) - 1 if line == "expression_tpm" else values * np.log(2)
     return {file.name: packed_expression(pd.DataFrame(mistaken, index=table.index, columns=table.columns))}
@@ -69,8 +69,6 @@ def _expression(hospital: Hospital, line: str) -> dict[str, Change]:
 
 def _blood(hospital: Hospital, line: str) -> dict[str, Change]:
     path = hospital.folder / "data" / "blood.csv"
-    if not path.is_file():
-        return {}
     table = other_numbers(read_sheet(path), COLUMNS[line])
     rows = [tuple(table.columns), *table.itertuples(index=False, name=None)]
     write: Callable[[Path], None] = lambda target: write_rows(target, ",", rows)  # noqa: E731
@@ -80,6 +78,10 @@ def _blood(hospital: Hospital, line: str) -> dict[str, Change]:
 def _apply(base: Base, line: Line, dose: float) -> Dosed:
     write, file = (_blood, "blood.csv") if line.name in COLUMNS else (_expression, "expression.tsv.gz")
     having = [h for h in in_order(base, "units") if (h.folder / "data" / file).is_file()]
+    if dose > len(having):
+        raise CohortError(
+            f"expected {dose:g} training hospitals with {file}, got {len(having)}; choose smaller --doses"
+        )
     changes = {hospital.id: write(hospital, line.name) for hospital in having[: int(dose)]}
     return Dosed(dosed_hospitals(base, "units", [line.name], changes))
 
@@ -97,9 +99,17 @@ def _lines(study: Study) -> tuple[Line, ...]:
 
 
 def _fault(study: Study, cohort: Path) -> str:
-    if _lines(study):
-        return ""
-    return f"units: expected a study with expression or blood, got {', '.join(study.modalities.names)}; leave it out"
+    if not _lines(study):
+        return (
+            f"units: expected a study with expression or blood, got {', '.join(study.modalities.names)}; leave it out"
+        )
+    table = read_expression(cohort) if study.modalities.expression else None
+    scale = "log2" if table is None else likely_scale(table)
+    return (
+        ""
+        if scale == "log2"
+        else f"units: expected expression in log2, which can be mistaken, got {scale}; leave it out"
+    )
 
 
 UNITS = Curve(

@@ -1,6 +1,6 @@
 """Every stress of files changes exactly what it says, in real files, and `prepare` finds what was changed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from client.prepare.settings import PrepareSettings
 from shared.cohort.sheets import read_sheet
 from shared.cohort.tables import read_expression
 from shared.digests import sha256_file
+from shared.errors import CohortError
 from shared.site import read_site
 from simulations.hospitals import Hospital
 from simulations.stresses.curve import Base, Curve, Dosed, Line
@@ -126,6 +127,20 @@ def test_natural_logarithms_get_through(base: Base) -> None:
     assert tables[0] is not None
     assert tables[1] is not None
     assert np.allclose(tables[1], tables[0] * np.log(2), atol=1e-3)
+
+
+def test_mistakes_are_refused_where_nobody_could_make_them(
+    base: Base, make_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        CohortError, match="expected 6 training hospitals with blood.csv, got 5; choose smaller --doses"
+    ):
+        UNITS.apply(base, line_of(UNITS, base, "blood_values"), 6)
+    z_scored = make_cohort(tmp_path / "z", {"02": 25})
+    assert UNITS.fault(base.study, z_scored) == (
+        "units: expected expression in log2, which can be mistaken, got z; leave it out"
+    )
+    assert UNITS.fault(base.study, base.cohort) == ""
 
 
 def test_a_result_in_the_other_unit_keeps_the_declared_one() -> None:
