@@ -75,9 +75,10 @@ def _draw_panel(axes: Axes, curve: dict[str, Any], where: str, metric: str, firs
         _draw_signature(axes, curve)
     axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
     axes.set_xlim(-0.35, len(doses) - 0.65)
-    axes.text(0.01, 0.03, "unseen hospitals" if where == "unseen" else "own test patients", transform=axes.transAxes,
-              fontsize=10, color=MUTED, va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-              zorder=1)  # fmt: skip
+    words = "unseen hospitals" if where == "unseen" else "own test patients"
+    nobody = not any(where in row["values"] for row in curve["rows"])
+    axes.text(0.01, 0.03, f"no {words}" if nobody else words, transform=axes.transAxes, fontsize=10, color=MUTED,
+              va="bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5}, zorder=1)  # fmt: skip
     if first:
         axes.set_ylabel(metric_name(metric), fontsize=10.5)
 

@@ -67,7 +67,7 @@ def summary_line(curve: dict[str, Any], row: dict[str, Any], metric: str) -> str
     words, dose, own, unseen, *_ = cells(curve, row, metric)
     told = "not trained" if row["failed"] else f"own {own}  unseen {unseen}"
     left_out = "  prepare left some out" if row["prepare"] else ""
-    return f"{curve['name']:9}{words:36}{dose:>6}  {told}{left_out}"
+    return f"{curve['name']:15}{words:36}{dose:>6}  {told}{left_out}"
 
 
 def stress_csv(content: dict[str, Any]) -> str:
