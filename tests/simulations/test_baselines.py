@@ -10,21 +10,26 @@ import numpy as np
 import pytest
 
 from shared.study import Imaging, Study
+from simulations.adapt import override
 from simulations.baselines import score_baselines
-from simulations.fold import Fold
+from simulations.fold import Fold, make_folds
 
 
 @pytest.fixture(scope="module")
-def survival(
+def prepared_survival(
     make_cohort: Callable[..., Path],
     make_study: Callable[..., Study],
     make_prepared: Callable[..., Any],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Fold:
+) -> Any:
     root = tmp_path_factory.mktemp("survival")
     cohort = make_cohort(root / "cohort", {"AA": 40, "BB": 40, "ZZ": 15}, seed=2)
-    made = make_prepared(cohort, make_study("task.kind=survival"), root / "cache")
-    (fold,) = made.folds()
+    return make_prepared(cohort, make_study("task.kind=survival"), root / "cache")
+
+
+@pytest.fixture(scope="module")
+def survival(prepared_survival: Any) -> Fold:
+    (fold,) = prepared_survival.folds()
     return fold  # type: ignore[no-any-return]
 
 
@@ -98,3 +103,17 @@ def test_images_are_averaged_into_a_floor(tiny: Any) -> None:
     study = fold.study.model_copy(update={"modalities": use})
     scores = score_baselines(replace(fold, study=study, sites=sites))["linear_imaging"]
     assert (scores.own.scores.argmax(axis=1) == scores.own.y).all()
+
+
+@pytest.mark.parametrize("protocol", ["holdout", "patient-kfold", "leave-one-site-out", "preserved-site-kfold"])
+def test_age_and_hospital_alone_are_there_under_every_protocol(prepared_survival: Any, protocol: str) -> None:
+    study = override(prepared_survival.study, [f"split.protocol={protocol}", "split.folds=2", "federation.quorum=1"])
+    for fold in make_folds(prepared_survival.hospitals, study, 20, None):
+        floors = score_baselines(fold)
+        assert {"age_alone", "site_alone"} <= set(floors)
+        for scores in floors.values():
+            assert len(scores.own) == sum(len(fold.test(site, None)) for site in fold.training)
+        unseen = floors["site_alone"].unseen
+        if unseen:  # of a hospital that no model knows: everybody is given the overall curve
+            assert np.ptp(unseen[0].scores, axis=0).max() == 0
+            assert np.ptp(floors["age_alone"].unseen[0].risk) > 0
