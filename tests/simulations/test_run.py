@@ -18,6 +18,7 @@ from shared.study_toml import study_toml
 
 SCRIPT = Path(simulations.__file__).with_name("run.py")
 Command = Callable[..., tuple[int, str, str]]
+CENTRAL = "--arms: expected some of federated, pooled, local, finetuned, personal, iid, got central; correct it"
 NOWHERE = (
     "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, `lung`, got 'nowhere'; "
     "check the path"
@@ -106,7 +107,7 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
     ("arguments", "message"),
     [
         (["--cohort", "nowhere"], NOWHERE),
-        (["--arms", "federated,central"], "--arms: expected some of federated, pooled, local, finetuned, personal"),
+        (["--arms", "federated,central"], CENTRAL),
         (["--study", "no_such"], "--study: expected a TOML file or one of bone, default, features_linear, "),
         (["--set", "training.rounds"], "--set: expected key=value, got 'training.rounds'; write e.g. --set "),
         (["--folds", "-1"], "--folds: expected at least 1, got -1; correct it"),

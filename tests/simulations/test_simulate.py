@@ -184,7 +184,8 @@ def test_the_same_seed_twice_gives_the_same_bytes(tiny_cohort: Path, make_study:
         ({"folds": -1}, "--folds: expected at least 1, got -1"),
         (
             {"folds": 2},
-            "--folds: expected --protocol patient-kfold, preserved-site-kfold or leave-one-site-out beside it",
+            "--folds: expected --protocol patient-kfold, preserved-site-kfold or leave-one-site-out beside it, "
+            "got holdout",
         ),
         ({"seed": -2}, "--seed: expected 0 or more, or -1 for the study's, got -2"),
         ({"out": Path(__file__)}, "--out: expected a folder, got the file "),

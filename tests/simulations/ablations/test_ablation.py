@@ -87,6 +87,10 @@ def test_a_table_accounts_for_every_row_and_is_resumed(command: Command, tiny_co
     assert rows_of(folder) == rows
 
 
+ONE_FOLD = (
+    "--folds: expected --protocol patient-kfold, preserved-site-kfold or leave-one-site-out beside it, got holdout, "
+    "which has one fold"
+)
 NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, `features`, `lung`, got 'nowhere'"
 
 
@@ -102,7 +106,7 @@ NOWHERE = "--cohort: expected a folder or one of `synthetic`, `bone`, `breast`, 
         (["--gmt", str(SCRIPT)], f"--gmt: {SCRIPT}, line 1: expected name, description, genes; got fewer than three "),
         (["--min-site-patients", "-1"], "--min-site-patients: expected at least 1, got -1; correct it"),
         (["--seed", "-2"], "--seed: expected 0 or more, or -1 for the study's, got -2; correct it"),
-        (["--folds", "2"], "--folds: expected --protocol patient-kfold, preserved-site-kfold"),
+        (["--folds", "2"], ONE_FOLD),
         (["--out", str(SCRIPT)], f"--out: expected a folder, got the file {SCRIPT}; name another"),
         (["--cohort", "nowhere"], NOWHERE),
     ],
