@@ -73,7 +73,7 @@ def test_one_file_with_everything_in_it(kind: str, pages: dict[str, Path]) -> No
     page = read(html)
     expected = {"report.html", "model-card.md", "figures", "tables"}
     assert {file.name for file in path.parent.iterdir()} == expected
-    assert path.stat().st_size < 600_000
+    assert path.stat().st_size < 500_000
     assert all(reference.startswith("#") for reference in page.references)
     assert {reference[1:] for reference in page.references} <= set(page.ids)
     assert "@import" not in html
