@@ -46,6 +46,7 @@ class RunRecord:
         self.by_site: dict[str, dict[str, Repeats]] = {}  # with draws of whole hospitals
         self.groups: dict[str, dict[str, Repeats]] = {}  # of sex and age
         self.baselines: dict[str, dict[str, Repeats]] = {}
+        self.strategies: dict[str, dict[str, Repeats]] = {}  # further ones, beside the arm federated
         self.rounds: dict[str, list[dict[str, Any]]] = {}
         self.seconds: dict[str, float] = {}
         self.round_seconds: list[float] = []
@@ -64,7 +65,7 @@ class RunRecord:
         self.failed[arm] = reason
         for table in (self.arms, self.without, self.subsets, self.heads, self.rounds, self.curves, self.seconds):
             table.pop(arm, None)
-        for further in (self.scored, self.by_site, self.groups):
+        for further in (self.scored, self.by_site, self.groups, self.strategies):
             further.pop(arm, None)
         self.attention.pop(arm, None)
         self.pictures.pop(arm, None)
@@ -229,13 +230,16 @@ def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _floors(study: Study, record: RunRecord) -> list[dict[str, Any]]:
-    """Every arm against the best linear floor of the same run, folds and patients, by the first main metric."""
+    """Every arm against the best floor of the same run, folds and patients, by the first main metric.
+
+    Age or the hospital alone are none that a model is held against.
+    """
     metric, rows = MAIN[study.task.kind][0], []
     for where in ("own_site_mean", "unseen"):
         known = {
             name: value
             for name, table in record.baselines.items()
-            if name.startswith("linear_")
+            if not name.endswith("_alone")
             and where in table
             and (value := _average(table[where])[metric].value) is not None
         }

@@ -98,7 +98,7 @@ def ranking(metrics: dict[str, Any]) -> str:
 
 
 def against_floor(metrics: dict[str, Any]) -> list[str]:
-    """One plain sentence for each group of patients on whom a linear model reaches more than an arm."""
+    """One plain sentence for each group of patients on whom a linear model or a forest reaches more than an arm."""
     sentences = []
     for place, whom in WHOM.items():
         losers = [row for row in metrics.get("floors") or [] if row["where"] == place and row["difference"] < 0]
@@ -106,8 +106,9 @@ def against_floor(metrics: dict[str, Any]) -> list[str]:
             continue
         metric, floor = losers[0]["metric"], losers[0]["floor"]
         value = value_of(metrics["baselines"][floor], place, metric)
+        kind = "linear" if floor.startswith("linear_") else "classical"
         sentences.append(
-            f"On {whom}, the best linear model of the pooled patients ({baseline_name(floor)}, {metric_name(metric)} "
+            f"On {whom}, the best {kind} model of the pooled patients ({baseline_name(floor)}, {metric_name(metric)} "
             f"{number(value)}) is above {joined([_lead(row) for row in losers])}."
         )
     return sentences

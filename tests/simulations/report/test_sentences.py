@@ -107,3 +107,6 @@ def test_a_linear_floor_above_an_arm_is_said_for_every_arm_that_loses(metrics_of
         "modalities, AUC 0.900) is above federated by 0.070 (95 % interval 0.020–0.120), local by 0.200 (95 % interval "
         "0.100–0.300) and pooled by 0.010 (95 % interval −0.030 to 0.050, not a clear difference)."
     ]
+    metrics["baselines"]["random_forest"] = metrics["baselines"]["linear_all"]
+    metrics["floors"] = [{**row, "floor": "random_forest"} for row in metrics["floors"]]
+    assert "the best classical model of the pooled patients (Random forest, AUC 0.900)" in against_floor(metrics)[0]
