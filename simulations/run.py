@@ -35,6 +35,10 @@ def main(
     arms: Annotated[
         str, typer.Option(help="Comma-separated arms; finetuned, personal and iid are further ones.")
     ] = "federated,pooled,local",
+    strategies: Annotated[
+        str,
+        typer.Option(help="Further strategies to federate by, e.g. fedprox,scaffold,fedadam; default: the study's."),
+    ] = "",
     protocol: Annotated[
         str,
         typer.Option(help="holdout, patient-kfold, preserved-site-kfold or leave-one-site-out; default: the study's."),
@@ -44,6 +48,9 @@ def main(
     ] = 0,
     repeats: Annotated[int, typer.Option(help="Repeat with seed, seed + 1, ...")] = 1,
     forests: Annotated[bool, typer.Option("--forests", help="Random forests as floors, too.")] = False,
+    stress: Annotated[
+        Path | None, typer.Option(help="Folder of a finished simulations/stress.py, whose curves the report shows.")
+    ] = None,
     rounds: Annotated[int, typer.Option(help="Rounds; 0 = the study's.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed; -1 = the study's.")] = -1,
     engine: Annotated[str, typer.Option(help="inline, or ray: several processes or machines.")] = "inline",
@@ -105,10 +112,12 @@ def main(
         split=split or None,
         min_site_patients=least_of(cohort) if min_site_patients is None else min_site_patients,
         merge_small=rule_of(merge_small),
-        arms=tuple(arm.strip() for arm in arms.split(",") if arm.strip()),
+        arms=_names(arms),
+        strategies=_names(strategies),
         folds=folds or None,
         repeats=repeats,
         forests=forests,
+        stress=stress,
         seed=None if seed == -1 else seed,
         settings=tuple(settings),
         out=out,
@@ -124,6 +133,10 @@ def main(
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if epsilon:
         console.print(f"Privacy report: {folder / 'privacy-report.html'}", soft_wrap=True)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _key(setting: str) -> str:

@@ -49,6 +49,10 @@ from simulations.report import write_report
 from simulations.results import RunRecord, metrics_json, risk_curves
 from simulations.scores import measure_by_site, measure_scores, score_arm
 from simulations.site_signature.measure import measure_signature, with_gap
+from simulations.strategies import strategies_json, strategy_faults, with_strategy
+from simulations.stresses.finished import FILE as STRESS
+from simulations.stresses.finished import of_study, read_stress
+from simulations.stresses.page import stress_words
 from simulations.tcga.merge_small import Rule
 
 log = structlog.get_logger()
@@ -72,6 +76,8 @@ class Options:
     folds: int | None = None
     repeats: int = 1
     forests: bool = False  # as floors, beside linear ones
+    strategies: tuple[str, ...] = ()  # further ones, beside that of the study
+    stress: Path | None = None  # folder of finished dose-response curves that the report shows
     seed: int | None = None  # None = the study's
     settings: tuple[str, ...] = ()  # --set key=value
     out: Path | None = None
@@ -95,6 +101,8 @@ class Options:
             seed=self.seed,
             out=self.out,
         )
+        if not faults:
+            faults = strategy_faults(override(self.study, self.changes), self.strategies, self.arms)
         if faults:
             raise BadInput("\n".join(faults))
 
@@ -128,6 +136,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
 
         return simulate_detection(options, progress, say)
     started, clock = datetime.now(UTC), time.perf_counter()
+    stress = None if options.stress is None else read_stress(options.stress)
     ready = make_ready(
         options.study,
         cohort=options.cohort,
@@ -163,7 +172,10 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     excluded += _without_part(everybody, first)
     notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
     notes += balance_notes(study, first) + (forest_notes(study) if options.forests else [])
-    notes += [f"The {arm} arm failed and is left out: {reason}" for arm, reason in record.failed.items()]
+    notes += [
+        f"The {'strategy ' + arm if arm in options.strategies else arm + ' arm'} failed and is left out: {reason}"
+        for arm, reason in record.failed.items()
+    ]
     if first[0].withheld:
         notes.append(
             "Fewer than min_patients training patients of the first fold have what the federated arm does without and "
@@ -188,6 +200,10 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "fairness": fairness(study, record.groups),
         "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
     }
+    if record.strategies and "federated" in record.arms:
+        own = {study.federation.strategy: record.arms["federated"]}
+        rounds = {**record.rounds, study.federation.strategy: record.rounds["federated"]}
+        extra["strategies"] = strategies_json(study, own | record.strategies, rounds)
     made = [*study.modalities.names, "outcomes"] if synthetic else []
     metrics = metrics_json(study, record, first, excluded, repeats=options.repeats, synthetic=made, extra=extra)
     if synthetic:
@@ -202,7 +218,10 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     else:  # a model of an earlier run in this folder, or of a fold before the arm failed, is not this run's
         for name in ("model.safetensors", "gene_stats.safetensors", "model-card.md", "events.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    write_report(metrics, study_toml(study), folder, record.pictures.get("federated"))
+    if stress is not None:
+        write_atomically(folder / STRESS, json.dumps(stress, indent=1, allow_nan=False).encode())
+    curves = None if stress is None else stress_words(stress, same=of_study(stress, study), said=notes)
+    write_report(metrics, study_toml(study), folder, record.pictures.get("federated"), curves)
     write_manifest(folder)
     if study.privacy.on and "federated" in record.arms:
         write_atomically(folder / HEADS, record.ledger_heads.read_bytes() if record.ledger_heads else b"{}")
@@ -261,10 +280,40 @@ def _run_fold(
                 _name_hospitals(fold, trained, record)
             if isinstance(fold.study.task, SurvivalTask) and scores.one_model and scores.unseen:
                 record.curves[arm] = risk_curves(scores.unseen[0])
+    _run_strategies(options, ready, fold, folder, record, place, progress)
     progress("fitting floors", done, total)
     for name, scores in score_baselines(fold, forests=options.forests).items():
         record.put(record.baselines.setdefault(name, {}), measure_scores(scores, fold), repeat)
     progress("fitting floors", done + 1, total)
+
+
+def _run_strategies(
+    options: Options,
+    ready: Ready,
+    fold: Fold,
+    folder: Path,
+    record: RunRecord,
+    place: tuple[int, int, int],
+    progress: Progress,
+) -> None:
+    """Train and measure one fold under every further strategy; none is needed where the arm federated failed."""
+    repeat, number, of = place
+    for name in options.strategies if "federated" in record.arms else ():
+        if name in record.failed or name == fold.study.federation.strategy:
+            continue
+        progress(f"training with {name}", repeat * of + number, options.repeats * of)
+        by = replace(fold, study=with_strategy(fold.study, name))
+        try:
+            trained = train_arm("federated", by, ready.hospitals, folder / "checkpoints", None, options.engine)
+            found = measure_scores(score_arm(fold, trained), fold)
+        except WorkFailed as exc:
+            log.error("a strategy failed", strategy=name, reason=str(exc))
+            record.fail(name, str(exc))
+            continue
+        record.put(record.strategies.setdefault(name, {}), found, repeat)
+        record.seconds[name] = record.seconds.get(name, 0.0) + trained.seconds
+        if repeat == number == 0:
+            record.rounds[name] = trained.rounds
 
 
 def _run_control(

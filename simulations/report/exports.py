@@ -41,7 +41,8 @@ def figures_in(context: Mapping[str, Any]) -> list[tuple[str, str, Markup]]:
     found: list[tuple[str, str, Markup]] = []
     taken: set[str] = set()
     for path, title, picture in _pairs(context, ()):
-        base = re.sub(r"[^a-z0-9]+", "-", " ".join((*path[-1:], title)).lower()).strip("-")[:80] or "figure"
+        section = [part for part in path if part != "figures"]
+        base = re.sub(r"[^a-z0-9]+", "-", " ".join((*section[-1:], title)).lower()).strip("-")[:80] or "figure"
         name = next(n for n in (base, *(f"{base}-{i}" for i in range(2, 1000))) if n not in taken)
         taken.add(name)
         found.append((name, title, picture))

@@ -22,6 +22,8 @@ def long_tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
         "scores": list(_scores(metrics)),
         "scores_by_hospital": list(_by_hospital(metrics)),
         "comparisons": [dict(row) for row in metrics.get("comparisons") or []],
+        "strategies": list(_strategies(metrics)),
+        "strategy_comparisons": [dict(row) for row in (metrics.get("strategies") or {}).get("comparisons") or []],
         "against_floors": [dict(row) for row in metrics.get("floors") or []],
         "gaps": list(_gaps(metrics)),
         "intervals_over_hospitals": list(_by_site(metrics)),
@@ -51,6 +53,13 @@ def _scores(metrics: dict[str, Any]) -> Iterator[Row]:
             for where in PLACES:
                 for metric, value in (found.get(where) or {}).items():
                     yield {"kind": kind, "name": name, "where": where, "metric": metric, **_v(value)}
+
+
+def _strategies(metrics: dict[str, Any]) -> Iterator[Row]:
+    for name, found in ((metrics.get("strategies") or {}).get("reached") or {}).items():
+        for where in PLACES:
+            for metric, value in (found.get(where) or {}).items():
+                yield {"strategy": name, "where": where, "metric": metric, **_v(value), "message": found["message"]}
 
 
 def _by_hospital(metrics: dict[str, Any]) -> Iterator[Row]:

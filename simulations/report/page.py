@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from shared.metrics import LOWER_IS_BETTER
@@ -31,6 +31,7 @@ from simulations.report.score_figures import (
 )
 from simulations.report.sentences import against_floor, headline, held_branches, left_out_in_turn, ranking, trained
 from simulations.report.signature_section import signature_section
+from simulations.report.strategy_section import strategy_section
 from simulations.report.subset_tables import subset_sites, subset_table
 from simulations.report.tables import comparison_table, head_tables, metric_table, site_rows, site_table
 from simulations.report.words import (
@@ -51,7 +52,13 @@ from simulations.report.words import (
 __all__ = ["render_report", "write_report"]
 
 
-def write_report(metrics: dict[str, Any], study_toml: str, folder: Path, pictures: Pictures | None = None) -> Path:
+def write_report(
+    metrics: dict[str, Any],
+    study_toml: str,
+    folder: Path,
+    pictures: Pictures | None = None,
+    stress: dict[str, Any] | None = None,
+) -> Path:
     """Write `folder`/report.html, its figures as SVG and its tables as CSV; returns the page's path.
 
     Parameters
@@ -62,11 +69,17 @@ def write_report(metrics: dict[str, Any], study_toml: str, folder: Path, picture
         The run folder; its model card, where it has one, becomes a section.
     pictures
         Slides with what the model looked at; None = none are shown.
+    stress
+        Dose-response curves as `simulations.stresses.page.stress_words` puts them; None = there is no such section.
     """
     path, card = folder / "report.html", folder / "model-card.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     context = _context(metrics, tomllib.loads(study_toml), study_toml, pictures, text)
-    files = export(folder, context, long_tables(metrics))
+    tables = long_tables(metrics)
+    if stress is not None:
+        context["stress"] = stress
+        tables["stress"] = stress["rows"]
+    files = export(folder, context, tables)
     path.write_text(_render(context, files), encoding="utf-8")
     return path
 
@@ -78,7 +91,7 @@ def render_report(metrics: dict[str, Any], study_toml: str, pictures: Pictures |
 
 def _render(context: dict[str, Any], files: list[ExportedFile]) -> str:
     environment = Environment(
-        loader=PackageLoader("simulations.report", "."),
+        loader=ChoiceLoader([PackageLoader("simulations.report", "."), PackageLoader("simulations.stresses", ".")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -126,6 +139,7 @@ def _context(
         "subsets": subset_table(metrics),
         "subset_sites": subset_sites(metrics),
         "attention": attention_section(metrics, task, pictures),
+        "strategies": strategy_section(metrics),
         "signature": signature_section(metrics),
         "lower": joined([metric_name(name) for name in METRICS if name in LOWER_IS_BETTER]),
         "synthetic": metrics.get("synthetic") or [],

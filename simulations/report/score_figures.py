@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from simulations.report.row_figures import Mark, Rows, V, many_marks, one_mark, span_of
-from simulations.report.words import FLOOR, baseline_name, look, metric_name, number, place_name, spread
+from simulations.report.words import FLOOR, baseline_name, look, metric_name, minus, number, place_name, spread
 
 __all__ = ["ablation_figure", "differences_figure", "scores_figure", "signal_figure"]
 
@@ -39,19 +39,22 @@ def signal_figure(signal: dict[str, V], metrics: dict[str, Any]) -> Markup | Non
     return one_mark("signal", f"AUC: {listed}.", rows, span_of(mark for _, (mark,) in rows))
 
 
-def differences_figure(comparisons: list[dict[str, Any]], metric: str) -> Markup | None:
-    """Paired differences between arms with their intervals around a line at 0; None when there is none."""
+def differences_figure(comparisons: list[dict[str, Any]], metric: str, name: str = "differences") -> Markup | None:
+    """Paired differences between arms with their intervals around a line at 0; None when there is none.
+
+    `name` keeps the ids of two pictures apart.
+    """
     rows: Rows = []
     for found in comparisons:
         if found["metric"] == metric and found.get("difference") is not None:
-            name = f"{look(found['a']).name} − {look(found['b']).name.lower()}\n{place_name(found['where']).lower()}"
-            rows.append((name, [Mark(look(found["a"]), {**found, "value": found["difference"]})]))
+            label = f"{minus(found['a'], found['b'])}\n{place_name(found['where']).lower()}"
+            rows.append((label, [Mark(look(found["a"]), {**found, "value": found["difference"]})]))
     if not rows:
         return None
-    listed = [f"{name} {number(mark.value['value'])} ({spread(mark.value)})" for name, (mark,) in rows]
+    listed = [f"{label} {number(mark.value['value'])} ({spread(mark.value)})" for label, (mark,) in rows]
     alt = f"Differences in {metric_name(metric)}: {'; '.join(listed)}.".replace("\n", ", ")
     zero = Mark(FLOOR, {"value": 0.0})
-    return one_mark(f"differences-{metric}", alt, rows, span_of([zero, *(m for _, (m,) in rows)]), line=0.0)
+    return one_mark(f"{name}-{metric}", alt, rows, span_of([zero, *(m for _, (m,) in rows)]), line=0.0)
 
 
 def ablation_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | None:

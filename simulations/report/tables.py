@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulations.report.sentences import hospitals, left_out_in_turn
-from simulations.report.words import DASH, baseline_name, look, metric_name, number, place_name, spread
+from simulations.report.words import DASH, baseline_name, look, metric_name, minus, number, place_name, spread
 
 __all__ = ["Cell", "Footnotes", "Table", "comparison_table", "head_tables", "metric_table", "site_rows", "site_table"]
 
@@ -112,11 +112,10 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
     comparisons = metrics.get("comparisons", [])
     tested = {key: head for key, head in P_VALUES.items() if any(row.get(key) is not None for row in comparisons)}
     for found in comparisons:
-        name = f"{look(found['a']).name} − {look(found['b']).name.lower()}"
         value = {**found, "value": found.get("difference"), "n": found.get("n")}
         cells = [Cell(place_name(found["where"])), Cell(metric_name(found["metric"])), notes.cell(value)]
         cells += [Cell(_probability(found.get(key))) for key in tested]
-        rows.append((name, look(found["a"]).colour, cells))
+        rows.append((minus(found["a"], found["b"]), look(found["a"]).colour, cells))
     head = ["Measured on", "Metric", "Difference (95 % interval)", *tested.values()]
     return Table(head, rows, notes.lines)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from shared.privacy.report.sentences import rounded_up
 from simulations.report.sentences import headline
+from simulations.report.strategy_section import strategy_sentences
 from simulations.report.words import (
     DASH,
     PLACES,
@@ -16,6 +17,7 @@ from simulations.report.words import (
     look,
     main_metrics,
     metric_name,
+    minus,
     number,
     place_name,
     spread,
@@ -25,13 +27,15 @@ __all__ = ["print_summary", "privacy_lines"]
 
 
 def print_summary(metrics: dict[str, Any], console: Console) -> None:
-    """Arms and floors by own and unseen patients for the main metrics, then the comparisons, then the key result."""
+    """Arms and floors by own and unseen patients for the main metrics, then comparisons, key result, strategies."""
     for metric in main_metrics(metrics):
         console.print(_scores(metrics, metric))
     if metrics.get("comparisons"):
         console.print(_comparisons(metrics))
     title, text = headline(metrics)
     console.print(f"[bold]{escape(title)}.[/bold] {escape(text)}")
+    if metrics.get("strategies"):
+        console.print("[bold]Strategies.[/bold]", escape(" ".join(strategy_sentences(metrics))))
 
 
 def privacy_lines(metrics: dict[str, Any]) -> Iterator[str]:
@@ -85,7 +89,7 @@ def _comparisons(metrics: dict[str, Any]) -> Table:
     table.add_column("Difference", justify="right")
     table.add_column("95 % interval", justify="right")
     for found in metrics["comparisons"]:
-        name = f"{look(found['a']).name} − {look(found['b']).name.lower()}"
+        name = minus(found["a"], found["b"])
         cells = (place_name(found["where"]), metric_name(found["metric"]), number(found.get("difference")))
         table.add_row(escape(name), *map(escape, cells), spread(found) or DASH)
     return table

@@ -16,6 +16,7 @@ __all__ = [
     "look",
     "main_metrics",
     "metric_name",
+    "minus",
     "number",
     "place_name",
     "shown_place",
@@ -43,6 +44,19 @@ ARMS = {
     "finetuned": Look("Fine-tuned", "#7a5195", "^"),
     "personal": Look("Personal", "#b0476b", "v"),
     "iid": Look("Dealt at random", "#3d9bc4", "P"),
+}
+STRATEGIES = {
+    "fedavg": Look("FedAvg", "#1f5f99", "o"),
+    "fedprox": Look("FedProx", "#2a9d8f", "s"),
+    "fedavgm": Look("FedAvgM", "#7a5195", "^"),
+    "fedadam": Look("FedAdam", "#b0476b", "D"),
+    "fedyogi": Look("FedYogi", "#c8741c", "v"),
+    "fedmedian": Look("Median", "#66864b", "P"),
+    "fedtrimmedavg": Look("Trimmed mean", "#3d9bc4", "X"),
+    "krum": Look("Krum", "#6b7683", "*"),
+    "scaffold": Look("SCAFFOLD", "#a08a1f", "<"),
+    "fedbn": Look("FedBN", "#8a6aa8", ">"),
+    "fedper": Look("FedPer", "#d06f7f", "h"),
 }
 KINDS = ("#2a7f8e", "#5c86b8", "#8a6aa8", "#b8607f", "#b07a3c", "#66864b", "#6b7683", "#3f5a78")
 """Colours of classes, the same as .class0 to .class7 of report.css."""
@@ -86,8 +100,14 @@ BASELINES = {
 
 
 def look(arm: str) -> Look:
-    """The look of an arm; an unknown one is drawn as a baseline under its own name."""
-    return ARMS.get(arm, Look(_plain(arm), FLOOR.colour, FLOOR.marker))
+    """The look of an arm or a strategy; an unknown one is drawn as a baseline under its own name."""
+    return (ARMS | STRATEGIES).get(arm, Look(_plain(arm), FLOOR.colour, FLOOR.marker))
+
+
+def minus(a: str, b: str) -> str:
+    """`Federated − local`; names of strategies keep their capitals."""
+    second = look(b).name
+    return f"{look(a).name} − {second if b in STRATEGIES else second.lower()}"
 
 
 def metric_name(metric: str) -> str:

@@ -16,6 +16,10 @@ DEADLINE_S = 0.25
 """How long the coordinator waits for hospitals; those of a simulation answer at once, whatever they take to train."""
 
 
+SETTINGS = ('split.by="patient"', f"federation.deadline_s={DEADLINE_S}")
+"""What every stressed study has: sides that no label decides, and a deadline that a simulation can wait for."""
+
+
 @dataclass(frozen=True)
 class Options:
     """The study is trained at every dose of every curve, `seeds` times with other weights and splits."""
@@ -60,9 +64,8 @@ class Options:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What is changed of the study: sides that no label decides, and a deadline that a simulation can wait for."""
-        rounds = () if self.rounds is None else (f"training.rounds={self.rounds}",)
-        return ('split.by="patient"', f"federation.deadline_s={DEADLINE_S}", *rounds)
+        """What is changed of the study."""
+        return SETTINGS if self.rounds is None else (*SETTINGS, f"training.rounds={self.rounds}")
 
     def doses_of(self, curve: Curve) -> tuple[float, ...]:
         """The doses of one curve, 0 first."""

@@ -1,5 +1,6 @@
 """The curves as a section of a page, and as a page that stands alone."""
 
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from server.checkpoint import write_atomically
 from simulations.report.drawing import quiet, to_svg
 from simulations.report.words import metric_name
 from simulations.stresses.figure import stress_figure
-from simulations.stresses.tables import cells
+from simulations.stresses.tables import cells, stress_rows
 
-__all__ = ["stress_section", "write_page"]
+__all__ = ["stress_words", "write_page"]
 
 
 def write_page(content: dict[str, Any], folder: Path) -> Path:
@@ -26,32 +27,42 @@ def write_page(content: dict[str, Any], folder: Path) -> Path:
             css=Markup(css),  # noqa: S704 - our own
             study=content["study"]["name"],
             command=content["command"],
-            **_words(content),
+            stress=stress_words(content),
         )
     )
     write_atomically(folder / "stress.html", page.encode())
     return folder / "stress.html"
 
 
-def stress_section(content: dict[str, Any]) -> Markup:
-    """The section alone, for a page with the style of the report. `content` is that of stress.json."""
-    return Markup(_environment().get_template("section.html.j2").render(**_words(content)))  # noqa: S704 - escaped there
-
-
 def _environment() -> Environment:
     return Environment(loader=PackageLoader("simulations.stresses", "."), autoescape=True, trim_blocks=True)
 
 
-def _words(content: dict[str, Any]) -> dict[str, Any]:
+def stress_words(content: dict[str, Any], *, same: bool | None = None, said: Collection[str] = ()) -> dict[str, Any]:
+    """What the template section.html.j2 shows as `stress`: the picture, the tables, the notes.
+
+    Parameters
+    ----------
+    content
+        That of stress.json.
+    same
+        Whether the curves are of the study whose report shows them; None = they stand alone.
+    said
+        Notes that stand elsewhere on the page.
+    """
     with quiet():
         picture = to_svg(stress_figure(content), "stress", "Dose-response curves of every stress")
     return {
         "metric": metric_name(content["metric"]),
+        "study": content["study"]["name"],
+        "same": same,
+        "command": content["command"],
         "rounds": content["rounds"],
-        "cohort": content["cohort"]["name"],
+        "cohort": Path(content["cohort"]["name"]).name,
         "seeds": content["seeds"],
-        "picture": picture,
-        "notes": content["notes"],
+        "figures": [("Dose-response curves", picture)],
+        "notes": [note for note in content["notes"] if note not in said],
+        "rows": stress_rows(content),
         "curves": [
             {**curve, "rows": [cells(curve, row, content["metric"]) for row in curve["rows"]]}
             for curve in content["curves"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from simulations.report.words import metric_name, number, spread
 
-__all__ = ["PLACES", "cells", "remark", "stress_csv", "stress_markdown", "summary_line"]
+__all__ = ["PLACES", "cells", "remark", "stress_csv", "stress_markdown", "stress_rows", "summary_line"]
 
 PLACES = {"own_site_mean": "own", "unseen": "unseen"}
 COLUMNS = ("curve", "line", "dose", "place", "metric", "value", "low", "high", "sd", "n", "failed")
@@ -75,10 +75,13 @@ def stress_csv(content: dict[str, Any]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for curve in content["curves"]:
-        for row in curve["rows"]:
-            writer.writerows(_lines(curve["name"], row))
+    writer.writerows(stress_rows(content))
     return buffer.getvalue()
+
+
+def stress_rows(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same as rows."""
+    return [line for curve in content["curves"] for row in curve["rows"] for line in _lines(curve["name"], row)]
 
 
 def _lines(curve: str, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
