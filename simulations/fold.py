@@ -11,6 +11,7 @@ from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.load import SitePatients, load_patients
 from shared.cohort.normalise import GeneStatistics
 from shared.cohort.patients import Patients
+from shared.cohort.splits import split_patients
 from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, Refused, StudyError
 from shared.seeds import derive_seed
@@ -20,7 +21,7 @@ from shared.tasks import task_of
 from simulations.hospitals import Hospital
 from simulations.preserved_sites import assign_sites
 
-__all__ = ["Fold", "load_sites", "make_folds", "preserved_folds"]
+__all__ = ["Fold", "load_sites", "make_folds", "preserved_folds", "split_anew"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
         return [Fold(study, sites, large)]
     if split.protocol == "patient-kfold":
         parts = [_of_fold(study, number) for number in range(split.folds)]
-        return [Fold(part, load_sites(hospitals, part)[0], large) for part in parts]
+        return [Fold(part, split_anew(sites, part), large) for part in parts]
     if split.protocol == "leave-one-site-out":
         left_out: list[tuple[str, ...]] = [(site,) for site in _largest_first(large, sites)[:folds]]
     else:
@@ -137,9 +138,21 @@ def make_folds(hospitals: Sequence[Hospital], study: Study, least: int, folds: i
     for number, out in enumerate(left_out):
         part, training = _of_fold(study, number), tuple(name for name in large if name not in out)
         _refuse_few(len(training), study.federation.quorum, sites, least)
-        members = [hospital for hospital in hospitals if hospital.id in (*training, *out)]
-        result.append(Fold(part, load_sites(members, part)[0], training))
+        members = {*training, *out}
+        used = {name: data for name, data in sites.items() if name in members}
+        result.append(Fold(part, split_anew(used, part), training))
     return result
+
+
+def split_anew(sites: Mapping[str, SitePatients], study: Study) -> dict[str, SitePatients]:
+    """Sites of `load_sites` with the test patients that `study` draws, which differs from theirs in `split` alone.
+
+    Nothing else of a site depends on the split, so that all folds share one copy of the data.
+    """
+    return {
+        name: replace(data, test=split_patients(study, data.patients.case_id.tolist(), data.strata.tolist()))
+        for name, data in sites.items()
+    }
 
 
 def preserved_folds(study: Study, sites: Mapping[str, SitePatients]) -> list[tuple[str, ...]]:

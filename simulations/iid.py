@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.cohort.tables import read_clinical
 from shared.study import Study
-from simulations.fold import Fold, load_sites
+from simulations.fold import Fold, load_sites, split_anew
 from simulations.hospitals import Hospital, write_hospitals
 from simulations.ready import Progress, Ready, prepare_hospitals
 
@@ -41,10 +41,11 @@ def dealt_folds(
     cases = sorted((case for part in members.values() for case in part), key=lambda case: _place(study.seed, case))
     dealt = site_of | dict(zip(cases, places, strict=True))
     hospitals = prepare_hospitals(write_hospitals(ready.cohort, dealt, cache / "hospitals"), study, progress)
+    sites, _ = load_sites(hospitals, study)
     parts = []
     for fold in folds:
-        sites, _ = load_sites([hospital for hospital in hospitals if hospital.id in fold.sites], fold.study)
-        parts.append(Fold(fold.study, sites, fold.training))
+        used = {name: data for name, data in sites.items() if name in fold.sites}
+        parts.append(Fold(fold.study, split_anew(used, fold.study), fold.training))
     return hospitals, parts
 
 
