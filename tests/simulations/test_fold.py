@@ -1,5 +1,6 @@
 """Who trains, who is tested, who is unseen."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.cohort.load import SitePatients, load_patients
+from shared.cohort.store import FeatureStore
 from shared.errors import CohortError, StudyError
 from shared.study import Study
 from simulations.adapt import of_fold, override
@@ -96,6 +99,50 @@ def test_repeats_and_folds_draw_other_test_patients(tiny: Any) -> None:
     assert _cases(first)["unseen"] == _cases(second)["unseen"]
     loso = make_folds(tiny.hospitals, override(tiny.study, [LOSO]), 20, None)
     assert set(loso[1].test("06", None).case_id) != set(loso[0].test("06", None).case_id)
+
+
+PROTOCOLS = ("holdout", "patient-kfold", "preserved-site-kfold", "leave-one-site-out")
+
+
+@pytest.mark.parametrize("by", ["stratum", "patient"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_folds_are_those_that_reading_every_store_again_would_give(tiny: Any, protocol: str, by: str) -> None:
+    settings = [f"split.protocol={protocol}", f"split.by={by}", "split.folds=2", "federation.quorum=1"]
+    folds = make_folds(tiny.hospitals, of_fold(override(tiny.study, settings), 1, 0), 20, None)
+    assert len(folds) == {"holdout": 1, "leave-one-site-out": 3}.get(protocol, 2)
+    for fold in folds:
+        anew, _ = load_sites([hospital for hospital in tiny.hospitals if hospital.id in fold.sites], fold.study)
+        assert list(fold.sites) == list(anew)
+        for site, data in anew.items():
+            assert _held(fold.sites[site]) == _held(data)
+
+
+def _bits(value: Any) -> Any:
+    """A value to compare with ==, arrays to the bit."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape, value.tobytes()
+    return [_bits(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _held(data: SitePatients) -> dict[str, Any]:
+    """Everything that a site's patients hold."""
+    own, patients = vars(data), vars(data.patients)
+    return {name: _bits(value) for name, value in {**own, **patients}.items() if name != "patients"}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_store_is_read_once(tiny: Any, protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thousand hospitals most of the wait would be for reading the same files in every fold."""
+    read: Counter[str] = Counter()
+
+    def counted(store: FeatureStore, *rest: Any) -> SitePatients:
+        read[store.manifest.site] += 1
+        return load_patients(store, *rest)
+
+    monkeypatch.setattr("simulations.fold.load_patients", counted)
+    study = override(tiny.study, [f"split.protocol={protocol}", "split.folds=2", "federation.quorum=1"])
+    make_folds(tiny.hospitals, study, 20, None)
+    assert read == dict.fromkeys(["02", "06", "HT", "QQ"], 1)
 
 
 def test_too_few_sites_are_refused(tiny: Any) -> None:

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from simulations.adapt import of_fold
+from simulations.adapt import of_fold, override
+from simulations.fold import load_sites, make_folds
 from simulations.iid import dealt_folds
 from simulations.ready import Ready
 
@@ -44,3 +45,17 @@ def test_the_seed_of_the_repeat_deals(tiny: Any, tiny_cohort: Path, tmp_path: Pa
         for repeat in (0, 0, 1)
     ]
     assert deal[0] == deal[1] != deal[2]
+
+
+def test_every_fold_splits_the_dealt_hospitals_as_they_would_themselves(
+    tiny: Any, tiny_cohort: Path, tmp_path: Path
+) -> None:
+    study = override(tiny.study, ["split.protocol=patient-kfold", "split.folds=2"])
+    folds = make_folds(tiny.hospitals, study, 20, None)
+    hospitals, dealt = dealt_folds(ready(tiny, tiny_cohort), folds, study, tmp_path, lambda *_: None)
+    assert len(dealt) == 2
+    for fold in dealt:
+        sites, _ = load_sites(hospitals, fold.study)
+        assert list(fold.sites) == list(sites)
+        assert [data.test.tolist() for data in fold.sites.values()] == [data.test.tolist() for data in sites.values()]
+    assert dealt[0].sites["06"].test.tolist() == (~dealt[1].sites["06"].test).tolist()
