@@ -9,13 +9,24 @@ from simulations.report.drawing import RULE, canvas, legend_above, quiet, to_svg
 from simulations.report.row_figures import Mark, Rows, many_marks
 from simulations.report.score_figures import differences_figure
 from simulations.report.tables import Cell, Footnotes, Table, comparison_table
-from simulations.report.words import joined, look, main_metrics, metric_name, number, place_name, shown_place
+from simulations.report.words import (
+    FLOOR,
+    baseline_name,
+    joined,
+    look,
+    main_metrics,
+    metric_name,
+    number,
+    place_name,
+    shown_place,
+)
 
 __all__ = ["strategy_section", "strategy_sentences"]
 
 WIDTH = 500
 COLUMNS = 4  # of the legend
 STYLES = ("-", "--", "-.", ":")
+ALONE = "site_alone"
 PLACES = ("own_site_mean", "unseen")
 
 
@@ -91,7 +102,7 @@ def _learning(losses: dict[str, list[float]]) -> Markup | None:
 
 
 def _table(metrics: dict[str, Any], found: dict[str, Any]) -> Table:
-    """One row a strategy: the main metrics on own and unseen patients, its options, its message, its seconds."""
+    """One row a strategy: main metrics on own and unseen patients, its message, seconds, options; the hospital alone."""
     notes, names, rows = Footnotes(), main_metrics(metrics), []
     seconds = dict((metrics.get("timing") or {}).get("arms") or {})
     seconds[found["reference"]] = seconds.get("federated")
@@ -100,6 +111,10 @@ def _table(metrics: dict[str, Any], found: dict[str, Any]) -> Table:
         options = ", ".join(f"{key} {value:g}" for key, value in part["options"].items())
         cells += [Cell(f"{part['message']:,}"), Cell(number(seconds.get(name), 1)), Cell(options or "none")]
         rows.append((look(name).name, look(name).colour, cells))
+    alone = (metrics.get("baselines") or {}).get(ALONE)
+    if alone:
+        cells = [notes.cell(_value(alone, place, metric)) for place in PLACES for metric in names]
+        rows.append((baseline_name(ALONE), FLOOR.colour, [*cells, Cell(""), Cell(""), Cell("")]))
     head = [metric_name(metric) for _ in PLACES for metric in names]
     groups = [(place_name(place), len(names)) for place in PLACES]
     return Table([*head, "Numbers a message", "Seconds", "Options"], rows, notes.lines, [*groups, ("", 3)])

@@ -55,6 +55,7 @@ def test_the_table_tells_options_message_and_seconds(metrics: dict[str, Any]) ->
     assert table.head == ["AUC", "Accuracy", "AUC", "Accuracy", "Numbers a message", "Seconds", "Options"]
     rows = {name: [cell.text for cell in cells] for name, _, cells in table.rows}
     assert rows["FedAvg"] == ["0.830"] * 4 + ["98,336", "14.2", "none"]  # the seconds of the arm federated
+    assert rows["Hospital alone"][3] == "0.520"  # beside every score, what knowing the hospital would reach
     assert rows["FedAdam"][5:] == ["14.4", "eta 0.01, tau 0.001"]
 
 
