@@ -102,7 +102,7 @@ def _learning(losses: dict[str, list[float]]) -> Markup | None:
 
 
 def _table(metrics: dict[str, Any], found: dict[str, Any]) -> Table:
-    """One row a strategy: main metrics on own and unseen patients, its message, seconds, options; the hospital alone."""
+    """One row a strategy: scores on own and unseen patients, message, seconds, options; last the hospital alone."""
     notes, names, rows = Footnotes(), main_metrics(metrics), []
     seconds = dict((metrics.get("timing") or {}).get("arms") or {})
     seconds[found["reference"]] = seconds.get("federated")
