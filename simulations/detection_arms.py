@@ -21,7 +21,7 @@ from shared.digests import sha256_file, sha256_json
 from shared.errors import CohortError, Refused, StudyError
 from shared.models.yolo import Yolo
 from shared.seeds import derive_seed
-from shared.site import Disclosure, read_site
+from shared.site import read_site
 from shared.study import Study
 from shared.weights import Arrays, new_model, take_arrays
 from simulations.arms import federate
@@ -59,7 +59,7 @@ class TrainedDetectors:
 def make_picture_fold(hospitals: Sequence[Hospital], study: Study, least: int) -> PictureFold:
     """Read every hospital's pictures, without patients of exclude.csv.
 
-    Sites with at least `least` patients train, less those that `min_patients` keeps out.
+    Sites with at least `least` patients train, less those that their own `min_patients` keeps out.
 
     Raises
     ------
@@ -71,19 +71,22 @@ def make_picture_fold(hospitals: Sequence[Hospital], study: Study, least: int) -
     if not study.split.test_fraction:
         raise StudyError("split.test_fraction: expected more than 0 for detection, got 0; correct it")
     sites: dict[str, SitePictures] = {}
+    large: list[str] = []
     excluded: Counter[str] = Counter()
     for hospital in hospitals:
         site = read_site(hospital.site_file)
         withdrawn = read_exclusions(site.data)
         try:
-            sites[hospital.id] = load_pictures(site, study, withdrawn)
-            excluded.update(sites[hospital.id].excluded)
+            found = load_pictures(site, study, withdrawn)
         except Refused:
             cases = {image.case_id for image in read_imaging(site.data) or []}
             excluded["a hospital that marks no lesion"] += len(cases - withdrawn)
             excluded["exclude.csv"] += len(cases & withdrawn)
-    few = Disclosure().min_patients
-    large = [s for s, data in sites.items() if data.patients >= few and data.patients + len(data.boxed) >= least]
+            continue
+        sites[hospital.id] = found
+        excluded.update(found.excluded)
+        if found.patients >= site.disclosure.min_patients and found.patients + len(found.boxed) >= least:
+            large.append(hospital.id)
     if len(large) < study.federation.quorum:
         raise CohortError(
             f"expected at least {study.federation.quorum} sites with {least} patients on whose pictures lesions are "

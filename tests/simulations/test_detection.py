@@ -13,18 +13,20 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from client.detection.pictures import SitePictures
+from client.detection.session import DetectionSession
 from client.local_layers import LAYERS
 from client.local_state import read_local
 from client.prepare.imaging.detector import open_detector
 from client.prepare.imaging.detector_file import read_detector
 from client.session import forget_sessions, warm_model
 from shared.cohort.imaging_sheet import read_imaging
-from shared.errors import CohortError, StudyError, WorkFailed
+from shared.errors import CohortError, Refused, StudyError, WorkFailed
 from shared.metrics.detection import measure_detected
 from shared.site import read_site
 from shared.weights import new_model, take_arrays
 from simulations.detection_arms import TrainedDetectors, make_picture_fold, train_detectors, training_device
 from simulations.detection_scores import own_patients, score_detectors
+from simulations.disclosure_file import DISCLOSURE_FILE
 from simulations.hospitals import Hospital, split_cohort
 from simulations.simulate import Options, simulate
 from tests.picture_files import detection_study, write_pictures
@@ -79,6 +81,33 @@ def test_who_trains_and_who_is_unseen(hospitals: list[Hospital]):
     split = STUDY.split.model_copy(update={"test_fraction": 0.0})
     with pytest.raises(StudyError, match="split.test_fraction: expected more than 0"):
         make_picture_fold(hospitals, STUDY.model_copy(update={"split": split}), 12)
+
+
+def test_every_site_has_its_own_least_number_of_training_patients(cohort: Path, tmp_path: Path):
+    """As the detector's own session asks it, so that no site is sent a study that it must refuse."""
+    hospitals = split_cohort(cohort, None, tmp_path / "cache")
+    file = {hospital.id: hospital.site_file for hospital in hospitals}
+    trained = {site: data.patients for site, data in make_picture_fold(hospitals, STUDY, 8).sites.items()}
+    assert make_picture_fold(hospitals, STUDY, 8).training == ("A", "B")  # C has fewer than the usual ten
+    usual = file["C"].read_text()
+    for stated, training in ((trained["C"], ("A", "B", "C")), (trained["C"] + 1, ("A", "B"))):
+        file["C"].write_text(f"{usual}\n[disclosure]\nmin_patients = {stated}\n")
+        assert make_picture_fold(hospitals, STUDY, 8).training == training
+    file["C"].write_text(f"{usual}\n[disclosure]\nmin_patients = 1\n")
+    file["A"].write_text(f"{file['A'].read_text()}\n[disclosure]\nmin_patients = {trained['A'] + 1}\n")
+    fold = make_picture_fold(hospitals, STUDY, 8)
+    assert fold.training == ("B", "C")
+    assert set(fold.unseen) == {"A"}
+    assert DetectionSession(read_site(file["C"]), STUDY).counts["imaging"] == trained["C"]
+    with pytest.raises(Refused, match=f"expected at least {trained['A'] + 1} training patients, got {trained['A']};"):
+        DetectionSession(read_site(file["A"]), STUDY)
+
+
+def test_a_cohort_says_how_few_are_enough_for_pictures_too(cohort: Path, tmp_path: Path):
+    shutil.copytree(cohort, tmp_path / "cohort")
+    (tmp_path / "cohort" / DISCLOSURE_FILE).write_text("min_patients = 2\n")
+    fold = make_picture_fold(split_cohort(tmp_path / "cohort", None, tmp_path / "cache"), STUDY, 8)
+    assert fold.training == ("A", "B", "C")
 
 
 def test_patients_of_exclude_csv_are_in_no_part_and_are_counted(cohort: Path, tmp_path: Path):
