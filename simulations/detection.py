@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ from simulations.report import write_report
 from simulations.results import RunRecord, run_json
 
 if TYPE_CHECKING:
-    from simulations.simulate import Options
+    from simulations.options import Options
 
 __all__ = ["simulate_detection"]
 
@@ -67,7 +68,7 @@ def simulate_detection(
         fold = make_picture_fold(ready.hospitals, of_fold(study, repeat, 0), options.min_site_patients)
         if repeat == 0:
             prepared = time.perf_counter() - clock
-            cohort, training = _cohort(fold), fold.training
+            cohort, training = _cohort(fold, ready.left_out), fold.training
             learned = sum(len(fold.sites[site].train) for site in training)
         _run_repeat(options, ready, fold, folder, record, repeat, progress)
         del fold  # pictures of one repeat at a time are enough
@@ -153,7 +154,7 @@ def _quality(fold: PictureFold, arrays: Arrays) -> Quality:
     return Quality(**scores, images=len(examples), boxes=int(judged.boxes.sum()), patients=len(judged))
 
 
-def _cohort(fold: PictureFold) -> dict[str, Any]:
+def _cohort(fold: PictureFold, left_out: Counter[str]) -> dict[str, Any]:
     """The section `cohort` of metrics.json: patients with a usable picture at hospitals that mark lesions."""
     sites = {}
     for site in fold.training:
@@ -163,7 +164,7 @@ def _cohort(fold: PictureFold) -> dict[str, Any]:
     unseen = {site: len({example.case_id for example in part}) for site, part in fold.unseen.items()}
     return {
         "patients": sum(row["patients"] for row in sites.values()) + sum(unseen.values()),
-        "excluded": dict(sorted(fold.excluded.items())),
+        "excluded": dict(sorted((fold.excluded + left_out).items())),
         "sites": sites,
         "unseen": {"patients": sum(unseen.values()), "sites": len(unseen), **_group(sum(unseen.values()))},
     }

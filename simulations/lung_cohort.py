@@ -12,6 +12,7 @@ import pandas as pd
 from shared.digests import sha256_bytes
 from shared.site import Disclosure
 from simulations.disclosure_file import DISCLOSURE_FILE, disclosure_toml
+from simulations.left_out_file import LEFT_OUT_FILE, left_out_csv
 
 __all__ = ["LUNG", "lung_table", "write_lung"]
 
@@ -56,7 +57,8 @@ def write_lung(cache: Path) -> tuple[Path, list[str]]:
     table, nowhere = lung_table()
     text = table.to_csv(sep="\t", index=False, lineterminator="\n")
     terms = disclosure_toml(Disclosure(min_patients=1))
-    folder = cache / "cohorts" / f"{LUNG}-{sha256_bytes((text + terms).encode())[:12]}"
+    missing = left_out_csv({"no hospital is named": nowhere})
+    folder = cache / "cohorts" / f"{LUNG}-{sha256_bytes((text + terms + missing).encode())[:12]}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{LUNG}-", dir=folder.parent) as scratch:
@@ -64,6 +66,7 @@ def write_lung(cache: Path) -> tuple[Path, list[str]]:
             draft.mkdir()
             (draft / "clinical.tsv").write_text(text, encoding="utf-8")
             (draft / DISCLOSURE_FILE).write_text(terms, encoding="utf-8")
+            (draft / LEFT_OUT_FILE).write_text(missing, encoding="utf-8")
             draft.rename(folder)
     return folder, [
         "The patients are real: advanced lung cancer, North Central Cancer Treatment Group "

@@ -1,7 +1,8 @@
 """Everything that comes before the first training: cohort -> study that fits it -> hospitals -> feature stores."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.prepare.preparation import prepare
@@ -12,6 +13,7 @@ from shared.study import DetectionTask, Study
 from simulations.adapt import adapt, override
 from simulations.disclosure_file import disclosure_notes
 from simulations.hospitals import Hospital, split_cohort
+from simulations.left_out_file import left_out_of
 from simulations.lung_cohort import LUNG, write_lung
 from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
 from simulations.tcga.merge_small import Rule
@@ -32,6 +34,7 @@ class Ready:
     everyone: list[Hospital]
     hospitals: list[Hospital]  # those with a patient that the study can use
     notes: tuple[str, ...]  # one sentence for everything that was changed to fit
+    left_out: Counter[str] = field(default_factory=Counter)  # reason -> patients of its source, not in the cohort
 
 
 def make_ready(
@@ -70,12 +73,14 @@ def make_ready(
     written = override(study, settings)
     folder, synthetic, known = _cohort_of(cohort, written.seed, cache, workers, progress)
     fitting, changed = adapt(written, folder, synthetic=synthetic, folder=study_folder)
+    missing = left_out_of(folder)
     said: list[str] = []
     notes = [*known, *disclosure_notes(folder), *changed]
     everyone = split_cohort(folder, split, cache / "hospitals", merge=merge, least=least, say=said.append)
     if not synthetic or merge != "none":  # the site codes of a synthetic cohort are made up
         notes += said
-    return Ready(fitting, folder, synthetic, everyone, prepare_hospitals(everyone, fitting, progress), tuple(notes))
+    able = prepare_hospitals(everyone, fitting, progress)
+    return Ready(fitting, folder, synthetic, everyone, able, tuple(notes), missing)
 
 
 def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progress) -> tuple[Path, bool, list[str]]:

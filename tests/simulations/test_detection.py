@@ -28,6 +28,7 @@ from simulations.detection_arms import TrainedDetectors, make_picture_fold, trai
 from simulations.detection_scores import own_patients, score_detectors
 from simulations.disclosure_file import DISCLOSURE_FILE
 from simulations.hospitals import Hospital, split_cohort
+from simulations.left_out_file import LEFT_OUT_FILE
 from simulations.simulate import Options, simulate
 from tests.picture_files import detection_study, write_pictures
 
@@ -45,6 +46,7 @@ def write_cohort(folder: Path) -> Path:
     lines = (folder / "imaging.csv").read_text().splitlines()
     bare = [f"{line.split(',')[0]},{line.split(',')[0]},XR,,,," if line.startswith("D") else line for line in lines]
     (folder / "imaging.csv").write_text("\n".join(bare) + "\n")
+    (folder / LEFT_OUT_FILE).write_text("reason,patients\nno picture was sent,5\n")
     return folder
 
 
@@ -208,6 +210,7 @@ def test_the_loss_falls_and_everybody_is_scored(run: tuple[Path, dict[str, Any]]
         **{"patients": 24, "train": 16, "test": 8, "events": None, "classes": {}},
         "modalities": {"imaging": 24},
     }
+    assert metrics["cohort"]["excluded"] == {"a hospital that marks no lesion": 12, "no picture was sent": 5}
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     page = (folder / "report.html").read_text()
     assert "was trained to find lesions in 2 rounds" in page

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from lifelines.datasets import load_lung
 
+from shared.cohort.tables import read_clinical
 from shared.site import read_site
 from shared.study import read_study
+from simulations.left_out_file import left_out_of
 from simulations.lung_cohort import lung_table, write_lung
+from simulations.ready import make_ready
 from simulations.simulate import Options, simulate
 from simulations.studies import least_of, study_of
 
@@ -34,6 +37,14 @@ def test_the_folder_is_written_once(tmp_path: Path) -> None:
     assert again == folder
     assert (folder / "clinical.tsv").stat().st_mtime_ns == before
     assert notes[1] == "1 of 228 patients names no hospital and was left out."
+
+
+def test_who_names_no_hospital_is_counted_as_left_out(tmp_path: Path) -> None:
+    """Not a note alone: the flow of patients begins with all that the trial has."""
+    assert left_out_of(write_lung(tmp_path)[0]) == {"no hospital is named": 1}
+    ready = make_ready(read_study(STUDY), cohort="lung", cache=tmp_path, progress=lambda *_: None)
+    assert ready.left_out == {"no hospital is named": 1}
+    assert sum(len(read_clinical(hospital.folder / "data")) for hospital in ready.everyone) == 227
 
 
 @pytest.fixture(scope="module")
