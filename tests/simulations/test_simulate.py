@@ -208,7 +208,7 @@ def test_pictures_that_fail_cost_no_arm(
     def fail(*_: object) -> None:
         raise OSError("slides/TCGA-02-0000.svs: gone")
 
-    monkeypatch.setattr("simulations.simulate.examine", fail)
+    monkeypatch.setattr("simulations.training.examine", fail)
     study = make_study("training.rounds=1")
     folder, metrics, _ = _run(
         Options(study, cohort=str(tiny_run.cohort), arms=("federated",), out=tmp_path, cache=tiny_run.cache)

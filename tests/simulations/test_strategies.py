@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import simulations.simulate as module
+import simulations.training as module
 from shared.errors import BadInput, WorkFailed
 from shared.study import Study
 from simulations.simulate import Options, simulate

@@ -13,8 +13,9 @@ from shared.study import Study
 from simulations.arms import Trained, train_arm
 from simulations.fold import Fold
 from simulations.results import RunRecord
-from simulations.simulate import Options, _name_hospitals, simulate
+from simulations.simulate import Options, simulate
 from simulations.site_signature.measure import Measurable, measurable, measure_signature, with_gap
+from simulations.training import name_hospitals
 
 KEYS = {
     "what", "modality", "when", "correction", "n", "sites", "left_out", "auc", "low", "high", "balanced_accuracy",
@@ -122,7 +123,7 @@ def test_a_model_that_gives_no_numbers_costs_no_run(tiny: Any, tmp_path: Path) -
     broken = {name: np.full_like(array, np.nan) for name, array in trained.models[""].arrays.items()}
     model = type(trained.models[""])(broken, trained.models[""].statistics)
     record = RunRecord()
-    _name_hospitals(fold, Trained({"": model}, 0.0), record)
+    name_hospitals(fold, Trained({"": model}, 0.0), record)
     assert record.signature == {}
     assert record.notes == ["How well the hospital can be told could not be measured (ValueError) and is left out."]
 
