@@ -1,13 +1,17 @@
 """The section on the site signature, from hand-made figures."""
 
 import copy
+import csv
 import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simulations.report import render_report
+from simulations.report import render_report, write_report
 from simulations.report.signature_section import signature_section
+from simulations.site_signature.meter import Named
 
 
 def row(what: str, modality: str, when: str, correction: str, auc: float | None, **more: Any) -> dict[str, Any]:
@@ -92,6 +96,26 @@ def test_the_page_shows_figure_and_table(plain: dict[str, Any], study_toml: str)
     assert "leaves its own error" in section
     assert len(re.findall(r"<tbody>.*?</tbody>", section, re.DOTALL)[0].split("<tr>")) - 1 == len(FOUND["rows"])
     assert "Does the model know the hospital?" not in render_report(plain, study_toml)
+
+
+def test_every_row_lies_beside_the_page_as_plain_numbers(
+    plain: dict[str, Any], study_toml: str, tmp_path: Path
+) -> None:
+    write_report(plain | {"signature": FOUND}, study_toml, tmp_path)
+    text = (tmp_path / "tables" / "site_signature.csv").read_text(encoding="utf-8")
+    table = list(csv.DictReader(text.splitlines()))
+    measured = [field.name for field in fields(Named)]
+    assert list(table[0]) == ["what", "modality", "when", "correction", *measured]
+    assert [row["when"] for row in table] == [*["frozen"] * 4, "before", "after", "after"]
+    for told, found in zip(table, FOUND["rows"], strict=True):
+        assert told == {name: "" if value is None else str(value) for name, value in found.items()}
+    assert "tables/site_signature.csv" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_without_a_signature_has_no_table_of_it(plain: dict[str, Any], study_toml: str, tmp_path: Path) -> None:
+    write_report(plain, study_toml, tmp_path)
+    assert (tmp_path / "tables" / "flow.csv").is_file()
+    assert not (tmp_path / "tables" / "site_signature.csv").exists()
 
 
 def test_a_run_where_nothing_could_be_measured_has_no_section() -> None:
