@@ -91,7 +91,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     if not record.arms:
         raise WorkFailed("; ".join(record.failed.values()))
     everybody, excluded = load_sites(hospitals, study)
-    excluded += _left_out(ready.everyone)
+    excluded += _left_out(ready.everyone) + ready.left_out
     excluded += _without_part(everybody, first)
     notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
     notes += balance_notes(study, first) + (forest_notes(study) if options.forests else [])

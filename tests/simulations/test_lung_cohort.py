@@ -12,6 +12,7 @@ from shared.study import read_study
 from simulations.left_out_file import left_out_of
 from simulations.lung_cohort import lung_table, write_lung
 from simulations.ready import make_ready
+from simulations.report.flow_figure import flow_rows
 from simulations.simulate import Options, simulate
 from simulations.studies import least_of, study_of
 
@@ -65,6 +66,8 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_all_hospitals_train_and_nothing_is_called_synthetic(metrics: dict[str, Any]) -> None:
     assert len(metrics["cohort"]["sites"]) == 18
     assert metrics["cohort"]["patients"] == 227
+    assert metrics["cohort"]["excluded"] == {"no hospital is named": 1}
+    assert flow_rows(metrics)[:2] == [("cohort", "all", 228), ("left out", "no hospital is named", 1)]
     assert metrics["synthetic"] == []
     assert metrics["protocol"] == {"name": "patient-kfold", "folds": 5, "repeats": 1, "test_fraction": 0.3}
     assert metrics["arms"]["federated"]["own"]["c_index"]["n"] == 227  # everybody tests once
