@@ -65,14 +65,19 @@ def stress_curves(options: Options, progress: Progress, say: Callable[[str], Non
         say(note)
     folder = options.out or Path("runs") / f"stress-{ready.study.name}-{started:%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
-    run, points = _Run(options, ready, folder, progress), {}
+    run = _Run(options, ready, folder, progress)
+    points: dict[tuple[str, str, float], list[Point]] = {}
+    # seeds first: one untouched fold then serves every curve of the same settings
     plan = [
-        (curve, line, dose) for curve in curves for line in curve.lines(ready.study) for dose in options.doses_of(curve)
+        (repeat, curve, line, dose)
+        for repeat in range(options.seeds)
+        for curve in curves
+        for line in curve.lines(ready.study)
+        for dose in options.doses_of(curve)
     ]
-    for place, (curve, line, dose) in enumerate(plan):
+    for place, (repeat, curve, line, dose) in enumerate(plan):
         progress("points", place, len(plan))
-        seeds = range(options.seeds)
-        points[curve.name, line.name, dose] = [run.point(curve, line, dose, repeat) for repeat in seeds]
+        points.setdefault((curve.name, line.name, dose), []).append(run.point(curve, line, dose, repeat))
     progress("points", len(plan), len(plan))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     content = _content(options, ready, curves, points) | {"started": started.isoformat(timespec="seconds")}
@@ -93,22 +98,23 @@ class _Run:
     folder: Path
     progress: Progress
     prepared: dict[tuple[Path, str], bool] = field(default_factory=dict)  # (folder, settings) -> whether it can be used
+    last: tuple[str, list[Hospital], Fold] | None = None  # what `_untouched` found, and for which study's digest
 
     def point(self, curve: Curve, line: Line, dose: float, repeat: int) -> Point:
         """One training at one dose, or what was kept of it."""
         options = self.options
         study = of_fold(override(self.ready.study, line.settings), repeat, 0)
-        hospitals = self._able(self.ready.hospitals, study)
-        fold = make_folds(hospitals, study, options.least, None)[0]
+        hospitals, fold = self._untouched(study)
         dosed, under = Dosed(hospitals), fold
         said: list[dict[str, Any]] = []
         if dose:
             base = Base(hospitals, fold, self.ready.cohort, options.cache, options.workers, self.progress)
             try:
                 dosed = curve.apply(base, line, dose)
-                able = self._able(dosed.hospitals, study)
-                said = refusals(hospitals, dosed.hospitals, study)
-                under = make_folds(able, study, options.least, None)[0]
+                if dosed.hospitals != hospitals:  # not only messages are touched
+                    able = self._able(dosed.hospitals, study)
+                    said = refusals(hospitals, dosed.hospitals, study)
+                    under = make_folds(able, study, options.least, None)[0]
             except CohortError as exc:  # nobody is left to train, or there are fewer hospitals than the dose strikes
                 return Point({}, {"failed": str(exc), "prepare": said})
         members = [hospital for hospital in dosed.hospitals if hospital.id in under.sites]
@@ -122,6 +128,14 @@ class _Run:
         if curve.signature:
             facts["signature"] = self._signature(self.folder / "points" / f"{name}.signature.json", under)
         return Point(known.measured, facts)
+
+    def _untouched(self, study: Study) -> tuple[list[Hospital], Fold]:
+        """The hospitals and the fold without a dose; those of the last study are kept, since lines share it."""
+        if self.last is None or self.last[0] != study.digest:
+            self.last = None  # only one fold at a time: it holds every patient's features
+            hospitals = self._able(self.ready.hospitals, study)
+            self.last = study.digest, hospitals, make_folds(hospitals, study, self.options.least, None)[0]
+        return self.last[1:]
 
     def _able(self, hospitals: Sequence[Hospital], study: Study) -> list[Hospital]:
         """Those hospitals with a patient for the study, prepared."""
