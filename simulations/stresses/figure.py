@@ -20,6 +20,10 @@ COLOURS = ("#1f5f99", "#2a9d8f", "#7a5195", "#b0476b", "#8a8d2f")  # not the col
 MARKERS = ("o", "^", "D", "v", "P")
 SIGNATURE = "#7d8792"
 CHANCE = 0.5
+MARKS = (
+    "Bars: 95 % intervals. Ring: prepare left something out. Cross: no model, at one seed or more. Dotted line: chance."
+)
+NOTE, CHARACTERS = 13, 48  # CSS px a line of MARKS, and how many characters of it stand under one column
 
 
 def draw_stress(content: dict[str, Any], folder: Path) -> None:
@@ -37,7 +41,8 @@ def stress_figure(content: dict[str, Any]) -> Figure:
     legend = LEGEND * max(len(curve["lines"]) * (1 + _signed(curve)) for curve in curves)
     block = TOP + legend + 2 * HEIGHT + GAP + BOTTOM
     rows = -(-len(curves) // columns)
-    width, height = columns * WIDTH + 12, rows * block
+    marks = _wrapped(MARKS, columns * CHARACTERS)
+    width, height = columns * WIDTH + 12, rows * block + NOTE * (marks.count("\n") + 1) + 6
     figure = Figure(figsize=(width / 72, height / 72))
     low, high = _limits(content)
     for place, curve in enumerate(curves):
@@ -54,6 +59,7 @@ def stress_figure(content: dict[str, Any]) -> Figure:
                 axes.tick_params(labelbottom=False)
                 axes.set_title(curve["title"], loc="left", fontsize=12.5, fontweight="bold", pad=legend + 10)
                 _legend(axes, legend)
+    figure.text(LEFT / width, 6 / height, marks, fontsize=10, color=MUTED, va="bottom")
     return figure
 
 

@@ -19,12 +19,13 @@ def row_of(line: Line, dose: float, points: Sequence[Point], untouched: Sequence
     Parameters
     ----------
     points, untouched
-        One point a seed, at this dose and at dose 0. A row has values only when no seed failed.
+        One point a seed, at this dose and at dose 0. A row has values only when no seed failed, and only of places
+        that every seed has; `failed` holds a line for every reason, `failed_seeds` counts the seeds.
     """
-    failed = sorted({point.facts["failed"] for point in points if "failed" in point.facts})
-    places = [] if failed else list(points[0].measured)
+    failures = [point.facts["failed"] for point in points if "failed" in point.facts]
+    places = [where for where in points[0].measured if all(where in point.measured for point in points)]
     values, change = {}, {}
-    for where in places:
+    for where in places if not failures else ():
         repeats = [[point.measured[where]] for point in points]
         values[where] = {name: value.to_json() for name, value in average(repeats).items()}
         if dose and all(where in point.measured for point in untouched):
@@ -39,7 +40,8 @@ def row_of(line: Line, dose: float, points: Sequence[Point], untouched: Sequence
         "dose": dose,
         "values": values,
         "change": change,
-        "failed": "; ".join(failed) or None,
+        "failed": "\n".join(sorted(set(failures))) or None,
+        "failed_seeds": len(failures),
         "missing": dict(sorted(missing.items())),
         "prepare": _said(points),
         "signature": float(np.mean(signatures)) if signatures else None,

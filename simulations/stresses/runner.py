@@ -213,6 +213,10 @@ def _notes(options: Options, ready: Ready) -> list[str]:
         f"Seeds ({options.seeds}) change weights and splits together. Intervals are 95 % of a bootstrap over the test "
         "patients; differences to dose 0 are paired by patient. No correction for several comparisons.",
     ]
+    if options.seeds > 1:
+        notes.append(
+            "sd: over seeds; intervals are of their mean for other patients. A dose needs a model at every seed."
+        )
     if ready.synthetic:
         notes.append("Every patient of this cohort was generated; no figure here says anything about medicine.")
     return notes

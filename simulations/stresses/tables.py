@@ -41,7 +41,8 @@ def cells(curve: dict[str, Any], row: dict[str, Any], metric: str) -> list[str]:
 def remark(row: dict[str, Any]) -> str:
     """What `prepare` left out, whose answers were missing, and how well slides name the hospital."""
     # a sentence of the coordinator goes on with every site's reason
-    said = [f"not trained: {row['failed'].split(' (')[0]}"] if row["failed"] else []
+    reasons = dict.fromkeys(reason.split(" (")[0] for reason in row["failed"].split("\n")) if row["failed"] else {}
+    said = [f"{_untrained(row)}: {'; '.join(reasons)}"] if reasons else []
     for part in row["prepare"]:
         said.append(f"left out by prepare at {', '.join(part['hospitals'])}: {part['inputs']} x {part['reason']}")
     said += [f"{count} answers not used: {reason}" for reason, count in row["missing"].items()]
@@ -50,10 +51,17 @@ def remark(row: dict[str, Any]) -> str:
     return "; ".join(said).replace("|", "/").replace("\n", " ")
 
 
+def _untrained(row: dict[str, Any]) -> str:
+    """That there is no model, and at how many seeds where there are several."""
+    seeds = len(row["training"])
+    return "not trained" if seeds == 1 else f"not trained at {row['failed_seeds']} of {seeds} seeds"
+
+
 def _value(value: dict[str, Any] | None) -> str:
     if value is None or value["value"] is None:
         return number(None)
-    return f"{number(value['value'])} [{spread(value)}]"
+    over_seeds = "" if value["sd"] is None else f", sd {number(value['sd'])}"
+    return f"{number(value['value'])} [{spread(value)}]{over_seeds}"
 
 
 def _change(change: dict[str, Any] | None) -> str:
@@ -65,7 +73,7 @@ def _change(change: dict[str, Any] | None) -> str:
 def summary_line(curve: dict[str, Any], row: dict[str, Any], metric: str) -> str:
     """A row on a terminal."""
     words, dose, own, unseen, *_ = cells(curve, row, metric)
-    told = "not trained" if row["failed"] else f"own {own}  unseen {unseen}"
+    told = _untrained(row) if row["failed"] else f"own {own}  unseen {unseen}"
     left_out = "  prepare left some out" if row["prepare"] else ""
     return f"{curve['name']:15}{words:36}{dose:>6}  {told}{left_out}"
 

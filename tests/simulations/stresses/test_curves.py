@@ -20,6 +20,7 @@ from shared.messages import TrainReply
 from shared.study import Study
 from simulations.adapt import override
 from simulations.arms import train_arm
+from simulations.fold import Fold, make_folds
 from simulations.ready import Ready
 from simulations.scores import measure_scores, score_arm
 from simulations.stresses import CURVES
@@ -63,6 +64,23 @@ def test_dose_0_is_the_untouched_cohort_and_a_finished_point_is_not_trained_agai
     monkeypatch.setattr("simulations.stresses.runner.train_arm", trains_again)
     again = run("missing", "dropout", doses=(0.0, 0.4))
     assert again["curves"] == content["curves"]
+
+
+@pytest.mark.slow
+def test_curves_share_one_untouched_fold_a_seed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def counted(hospitals: Any, study: Study, least: int, folds: int | None) -> list[Fold]:
+        made.append(study.split.repeat)
+        return make_folds(hospitals, study, least, folds)
+
+    monkeypatch.setattr("simulations.stresses.runner.make_folds", counted)
+    content = run("dropout", "missing", doses=(0.0, 0.4), seeds=2)
+    # dropout touches no hospital; missing has doses of expression and of blood
+    assert made == [0, 0, 0, 1, 1, 1]
+    own = rows_of(content, "missing", "blood")[0.0]["values"]["own_site_mean"]["auc"]
+    assert own == rows_of(content, "dropout", "fedavg")[0.0]["values"]["own_site_mean"]["auc"]
+    assert own["sd"] > 0  # two seeds
 
 
 @pytest.mark.slow
