@@ -23,7 +23,7 @@ CHANCE = 0.5
 MARKS = (
     "Bars: 95 % intervals. Ring: prepare left something out. Cross: no model, at one seed or more. Dotted line: chance."
 )
-NOTE, CHARACTERS = 13, 48  # CSS px a line of MARKS, and how many characters of it stand under one column
+NOTE, CHARACTERS = 13, 40  # CSS px a line of MARKS, and how many characters of it stand under one column
 
 
 def draw_stress(content: dict[str, Any], folder: Path) -> None:
