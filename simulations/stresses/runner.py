@@ -215,7 +215,8 @@ def _notes(options: Options, ready: Ready) -> list[str]:
     ]
     if options.seeds > 1:
         notes.append(
-            "sd: over seeds; intervals are of their mean for other patients. A dose needs a model at every seed."
+            "sd: over seeds; intervals are of their mean for other patients. A dose needs a model at every seed. "
+            "Remarks name the hospitals, and count inputs and answers, of all seeds together."
         )
     if ready.synthetic:
         notes.append("Every patient of this cohort was generated; no figure here says anything about medicine.")
