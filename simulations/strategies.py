@@ -46,7 +46,10 @@ def strategy_faults(study: Study, names: Sequence[str], arms: Sequence[str]) -> 
         try:
             with_strategy(study, name)
         except StudyError as exc:
-            faults.append(f"--strategies: {name} does not go with this study: {exc}")
+            told = "; ".join(line.strip() for line in str(exc).splitlines()[1:]) or str(exc)
+            faults.append(f"--strategies: {name} does not go with this study: {told}")
+    if names and set(names) == {study.federation.strategy}:
+        faults.append(f"--strategies: expected others than the study's own, got {names[0]}; name one or leave it out")
     return faults
 
 

@@ -69,7 +69,13 @@ def test_a_strategy_that_fails_takes_no_other_with_it(
     ("settings", "names", "arms", "said"),
     [
         ((), ("scafold",), ("federated",), "got scafold; write scaffold"),
-        (("training.optimizer=adamw",), ("scaffold",), ("federated",), "scaffold does not go with this study: "),
+        (
+            ("training.optimizer=adamw",),
+            ("scaffold",),
+            ("federated",),
+            "does not go with this study: training.optimizer: ",
+        ),
+        ((), ("fedavg",), ("federated",), "expected others than the study's own, got fedavg; name one or leave it out"),
         ((), ("fedprox",), ("local", "pooled"), "expected the arm federated, which others are held against, got local"),
         ((), ("fedmedian", "krum"), ("federated",), None),
         ((), (), ("local",), None),
