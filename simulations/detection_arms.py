@@ -90,7 +90,8 @@ def make_picture_fold(hospitals: Sequence[Hospital], study: Study, least: int) -
     if len(large) < study.federation.quorum:
         raise CohortError(
             f"expected at least {study.federation.quorum} sites with {least} patients on whose pictures lesions are "
-            f"marked, got {len(large)} of {len(hospitals)}; lower --min-site-patients or choose another cohort"
+            f"marked and as many for training as their min_patients asks for, got {len(large)} of {len(hospitals)}; "
+            "lower --min-site-patients or choose another cohort"
         )
     return PictureFold(study, sites, tuple(sorted(large)), +excluded)
 

@@ -4,9 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shared.metrics import MAIN, Kind
 from shared.metrics.scored import Floats
 
-__all__ = ["holm", "p_value"]
+__all__ = ["compared", "holm", "p_value"]
+
+
+def compared(kind: Kind, where: str) -> tuple[str, ...]:
+    """The main metrics that are compared there: the mean of sites is within sites already, and none counts twice."""
+    return tuple(name for name in MAIN[kind] if where != "own_site_mean" or name != "c_index_within_site")
 
 
 def p_value(draws: Floats) -> float | None:

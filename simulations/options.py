@@ -12,6 +12,7 @@ from simulations.iid import IID
 from simulations.inline import InlineGrid
 from simulations.option_faults import option_faults
 from simulations.strategies import strategy_faults
+from simulations.stresses.finished import read_stress
 from simulations.tcga.merge_small import Rule
 
 __all__ = ["Options"]
@@ -58,10 +59,21 @@ class Options:
             seed=self.seed,
             out=self.out,
         )
+        if self.stress is not None:
+            faults += self._stress_faults(self.stress)
         if not faults:
             faults = strategy_faults(override(self.study, self.changes), self.strategies, self.arms)
         if faults:
             raise BadInput("\n".join(faults))
+
+    def _stress_faults(self, folder: Path) -> list[str]:
+        if isinstance(self.study.task, DetectionTask):
+            return ["--stress: expected a study other than one of detection, which has no such curves; leave it out"]
+        try:
+            read_stress(folder)
+        except BadInput as exc:
+            return [str(exc)]
+        return []
 
     @property
     def changes(self) -> tuple[str, ...]:

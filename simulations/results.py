@@ -20,7 +20,7 @@ from simulations.averages import average, difference, draws_of
 from simulations.fold import Fold
 from simulations.iid import IID
 from simulations.left_out import left_out
-from simulations.multiplicity import holm
+from simulations.multiplicity import compared, holm
 from simulations.scores import Measured, Scores
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves", "run_json"]
@@ -219,7 +219,7 @@ def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
     rows = []
     for a, b in PAIRS:
         for where in ("own_site_mean", "unseen") if b != IID else ("unseen",):  # dealt hospitals test other patients
-            for metric in MAIN[study.task.kind]:
+            for metric in compared(study.task.kind, where):
                 first, second = (record.arms.get(arm, {}).get(where) for arm in (a, b))
                 found = difference(first, second, metric) if first and second else None
                 if found is not None:
@@ -247,6 +247,8 @@ def _floors(study: Study, record: RunRecord) -> list[dict[str, Any]]:
             continue
         floor = max(known, key=lambda name: known[name])
         for arm, table in record.arms.items():
+            if arm == IID and where != "unseen":  # dealt hospitals test other patients
+                continue
             found = difference(table[where], record.baselines[floor][where], metric) if where in table else None
             if found is not None:
                 rows.append({"arm": arm, "floor": floor, "where": where, "metric": metric, **found.__dict__})

@@ -38,9 +38,7 @@ from simulations.report import write_report
 from simulations.results import metrics_json
 from simulations.site_signature.measure import with_gap
 from simulations.strategies import strategies_json
-from simulations.stresses.finished import FILE as STRESS
-from simulations.stresses.finished import of_study, read_stress
-from simulations.stresses.page import stress_words
+from simulations.stresses.finished import STRESS_FILE, read_stress, stress_part
 from simulations.training import Training
 
 __all__ = ["Options", "Progress", "simulate"]
@@ -61,7 +59,6 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
 
         return simulate_detection(options, progress, say)
     started, clock = datetime.now(UTC), time.perf_counter()
-    stress = None if options.stress is None else read_stress(options.stress)
     ready = make_ready(
         options.study,
         cohort=options.cohort,
@@ -77,6 +74,8 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     study, hospitals, synthetic = ready.study, ready.hospitals, ready.synthetic
     for note in ready.notes:
         say(note)
+    stress = None if options.stress is None else read_stress(options.stress)
+    curves = None if stress is None else stress_part(stress, study, options.cohort, ready.notes)
     prepared = time.perf_counter() - clock
     folder = options.out or Path("runs") / f"{study.name}-{started:%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +98,10 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         f"The {'strategy ' + arm if arm in options.strategies else arm + ' arm'} failed and is left out: {reason}"
         for arm, reason in record.failed.items()
     ]
+    if record.strategies and "federated" not in record.arms:
+        notes.append(f"Without a federated arm the strategies {', '.join(record.strategies)} are held against nothing.")
+        for name in list(record.strategies):
+            record.fail(name, "no federated arm")
     if first[0].withheld:
         notes.append(
             "Fewer than min_patients training patients of the first fold have what the federated arm does without and "
@@ -123,7 +126,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "fairness": fairness(study, record.groups),
         "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
     }
-    if record.strategies and "federated" in record.arms:
+    if record.strategies:
         own = {study.federation.strategy: record.arms["federated"]}
         rounds = {**record.rounds, study.federation.strategy: record.rounds["federated"]}
         extra["strategies"] = strategies_json(study, own | record.strategies, rounds)
@@ -141,9 +144,10 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     else:  # a model of an earlier run in this folder, or of a fold before the arm failed, is not this run's
         for name in ("model.safetensors", "gene_stats.safetensors", "model-card.md", "events.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    if stress is not None:
-        write_atomically(folder / STRESS, json.dumps(stress, indent=1, allow_nan=False).encode())
-    curves = None if stress is None else stress_words(stress, same=of_study(stress, study), said=notes)
+    if stress is None:
+        (folder / STRESS_FILE).unlink(missing_ok=True)  # of an earlier run in this folder
+    else:
+        write_atomically(folder / STRESS_FILE, json.dumps(stress, indent=1, allow_nan=False).encode())
     write_report(metrics, study_toml(study), folder, record.pictures.get("federated"), curves)
     write_manifest(folder)
     if study.privacy.on and "federated" in record.arms:

@@ -5,13 +5,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.errors import StudyError
-from shared.metrics import MAIN
 from shared.strategy_names import STRATEGIES
 from shared.study import DetectionTask, Study
 from shared.weights import message_size
 from simulations.adapt import override
 from simulations.averages import average, difference
-from simulations.multiplicity import holm
+from simulations.multiplicity import compared, holm
 from simulations.scores import Measured
 
 __all__ = ["strategies_json", "strategy_faults", "with_strategy"]
@@ -21,7 +20,7 @@ COMPARED = ("own_site_mean", "unseen")
 
 
 def with_strategy(study: Study, name: str) -> Study:
-    """`study` federated by another strategy with its default options; StudyError where the two do not go together."""
+    """`study` federated by a strategy, another one with its default options; StudyError where they do not fit."""
     return override(study, (f'federation.strategy="{name}"',))
 
 
@@ -76,7 +75,7 @@ def strategies_json(
         if name != reference and reference in tables
         for where in COMPARED
         if where in table and where in tables[reference]
-        for metric in MAIN[study.task.kind]
+        for metric in compared(study.task.kind, where)
         if (found := difference(table[where], tables[reference][where], metric))
     ]
     for row, adjusted in zip(comparisons, holm([row["p"] for row in comparisons]), strict=True):
@@ -88,7 +87,7 @@ def strategies_json(
             **{where: _values(table[where]) for where in PLACES if where in table},
             "options": dict(by.federation.strategy_options),
             "message": message_size(by),
-            "loss": [round_["loss"] for round_ in rounds.get(name, ())],
+            "loss": [r["loss"] for r in rounds.get(name, ()) if r.get("loss") is not None],  # none with privacy
         }
     return {"reference": reference, "reached": reached, "comparisons": comparisons}
 

@@ -25,6 +25,7 @@ __all__ = ["strategy_section", "strategy_sentences"]
 
 WIDTH = 500
 COLUMNS = 4  # of the legend
+UNUSED = "eta_l"  # of FedAdam: Flower's own clients would read it; ours take the study's learning rate
 STYLES = ("-", "--", "-.", ":")
 ALONE = "site_alone"
 PLACES = ("own_site_mean", "unseen")
@@ -48,6 +49,7 @@ def strategy_section(metrics: dict[str, Any]) -> dict[str, Any]:
         "figures": [(title, picture) for title, picture in [*pictures, ("Training loss", learning)] if picture],
         "table": _table(metrics, found),
         "comparisons": comparison_table(found),
+        "learning": learning is not None,
     }
 
 
@@ -56,7 +58,7 @@ def strategy_sentences(metrics: dict[str, Any]) -> list[str]:
     found = metrics["strategies"]
     metric, place, own = main_metrics(metrics)[0], shown_place(metrics), look(found["reference"]).name
     values = {name: _value(part, place, metric).get("value") for name, part in found["reached"].items()}
-    known = sorted(((value, name) for name, value in values.items() if value is not None), reverse=True)
+    known = sorted(((value, name) for name, value in values.items() if value is not None), key=lambda pair: -pair[0])
     listed = ", ".join(f"{look(name).name} {number(value)}" for value, name in known)
     said = [f"Highest first, {metric_name(metric)}, {place_name(place).lower()}: {listed}."] if known else []
     rows = [row for row in found["comparisons"] if row["where"] == place and row["metric"] == metric]
@@ -108,7 +110,7 @@ def _table(metrics: dict[str, Any], found: dict[str, Any]) -> Table:
     seconds[found["reference"]] = seconds.get("federated")
     for name, part in found["reached"].items():
         cells = [notes.cell(_value(part, place, metric)) for place in PLACES for metric in names]
-        options = ", ".join(f"{key} {value:g}" for key, value in part["options"].items())
+        options = ", ".join(f"{key} {value:g}" for key, value in part["options"].items() if key != UNUSED)
         cells += [Cell(f"{part['message']:,}"), Cell(number(seconds.get(name), 1)), Cell(options or "none")]
         rows.append((look(name).name, look(name).colour, cells))
     alone = (metrics.get("baselines") or {}).get(ALONE)

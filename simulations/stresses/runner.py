@@ -33,6 +33,7 @@ from simulations.stresses.tables import stress_csv, stress_markdown
 
 __all__ = ["stress_curves"]
 
+SCHEMA = 2  # of stress.json
 FORMAT = 1  # of what a point holds; part of its name
 PLACES = ("own", "own_site_mean", "unseen")
 
@@ -176,7 +177,7 @@ def _content(
 ) -> dict[str, Any]:
     metric = MAIN[ready.study.task.kind][0]
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "command": options.command,
         "study": {"name": ready.study.name, "digest": ready.study.digest, "task": ready.study.task.kind},
         "cohort": {"name": options.cohort, "synthetic": ready.synthetic},

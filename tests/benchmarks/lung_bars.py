@@ -9,7 +9,9 @@ hospital" counts only pairs of patients of one hospital.
 
 With --inner no test patient is scored: settings of the study are compared on inner folds of the training patients.
 Pooled training stands for the federation, since a full-batch step a round makes them one. What is a test patient in
-one fold is a training patient in the others, so these are no test scores either.
+one fold is a training patient in the others, so one setting chosen over all folds has seen everybody's outcome: these
+are no test scores, and test scores of the chosen setting are a little too good. The inner Cox model is chosen fold by
+fold.
 
     python tests/benchmarks/lung_bars.py --inner --try "training.learning_rate=0.3 training.rounds=60"
 """

@@ -1,13 +1,16 @@
 """Hospitals of the same sizes, patients dealt to them at random."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from shared.study import Study
 from simulations.adapt import of_fold, override
 from simulations.fold import load_sites, make_folds
 from simulations.iid import dealt_folds
 from simulations.ready import Ready
+from simulations.simulate import Options, simulate
 
 
 def ready(tiny: Any, cohort: Path) -> Ready:
@@ -59,3 +62,15 @@ def test_every_fold_splits_the_dealt_hospitals_as_they_would_themselves(
         assert list(fold.sites) == list(sites)
         assert [data.test.tolist() for data in fold.sites.values()] == [data.test.tolist() for data in sites.values()]
     assert dealt[0].sites["06"].test.tolist() == (~dealt[1].sites["06"].test).tolist()
+
+
+def test_dealt_hospitals_are_held_against_nothing_on_their_own_patients(
+    tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    options = Options(
+        make_study(), cohort=str(tiny_cohort), arms=("federated", "iid"), out=tmp_path / "out", cache=tmp_path / "cache"
+    )
+    _, metrics = simulate(options, lambda what, done, total: None, lambda line: None)
+    places = {row["where"] for row in metrics["floors"] if row["arm"] == "iid"}
+    places |= {row["where"] for row in metrics["comparisons"] if "iid" in (row["a"], row["b"])}
+    assert places == {"unseen"}  # the own patients of a dealt hospital are others than those of the real one

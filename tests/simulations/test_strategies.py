@@ -9,6 +9,8 @@ import pytest
 import simulations.training as module
 from shared.errors import BadInput, WorkFailed
 from shared.study import Study
+from simulations.adapt import override
+from simulations.private_settings import private_settings
 from simulations.simulate import Options, simulate
 from simulations.strategies import strategy_faults
 
@@ -63,6 +65,44 @@ def test_a_strategy_that_fails_takes_no_other_with_it(
     assert list(found["strategies"]["reached"]) == ["fedavg", "fedadam"]
     assert {row["a"] for row in found["strategies"]["comparisons"]} == {"fedadam"}
     assert "The strategy fedprox failed and is left out: the loss is not a number" in found["notes"]
+
+
+def test_strategies_without_a_federated_arm_are_left_out_and_told(
+    tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = module.train_arm
+
+    def failing(arm: str, fold: Any, *rest: Any) -> Any:
+        if arm == "federated" and fold.study.federation.strategy == "fedavg" and fold.study.split.repeat == 1:
+            raise WorkFailed("the loss is not a number")
+        return train(arm, fold, *rest)
+
+    monkeypatch.setattr(module, "train_arm", failing)
+    found = run(make_study(), tiny_cohort, tmp_path, "run", arms=("federated", "local"), strategies=("fedadam",))
+    assert "strategies" not in found
+    assert "Without a federated arm the strategies fedadam are held against nothing." in found["notes"]
+    assert list(found["timing"]["arms"]) == ["local"]
+
+
+def test_no_comparison_of_survival_counts_twice(
+    tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    survival = make_study("task.kind=survival", "training.rounds=2")
+    found = run(survival, tiny_cohort, tmp_path, "run", arms=("federated", "local"), strategies=("fedadam",))
+    for rows in (found["comparisons"], found["strategies"]["comparisons"]):
+        assert [(row["where"], row["metric"]) for row in rows] == [
+            ("own_site_mean", "c_index"),
+            ("unseen", "c_index"),
+            ("unseen", "c_index_within_site"),
+        ]
+
+
+@pytest.mark.slow
+def test_private_strategies_have_a_report(tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path) -> None:
+    study = override(make_study(), private_settings(make_study(), 8.0))
+    found = run(study, tiny_cohort, tmp_path, "run", repeats=1, arms=("federated",), strategies=("fedprox",))
+    assert all(part["loss"] == [] for part in found["strategies"]["reached"].values())  # a private site tells none
+    assert "Strategies of aggregation" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
