@@ -1,5 +1,7 @@
 """What `--epsilon` makes of a study: privacy terms that look at no patient, and the switches that privacy asks for."""
 
+from collections.abc import Sequence
+
 from shared.private_switches import switches
 from shared.study import Study
 
@@ -35,8 +37,8 @@ def private_settings(study: Study, epsilon: float) -> tuple[str, ...]:
     return (*lines, f"privacy={{ {inline} }}", *(["training.local_epochs=1"] if training.local_epochs != 1 else []))
 
 
-def private_notes(study: Study) -> list[str]:
-    """Sentences that every reader of a private simulation needs."""
+def private_notes(study: Study, strategies: Sequence[str] = ()) -> list[str]:
+    """Sentences that every reader of a private simulation needs; `strategies` are further ones of the run."""
     terms = study.terms
     if terms is None:
         return []
@@ -46,6 +48,11 @@ def private_notes(study: Study) -> list[str]:
         "Simulated hospitals approve the study themselves, and each training keeps a ledger of its own: at real "
         "hospitals every repeat, fold and trial would be charged to one budget.",
     ]
+    if strategies:
+        notes.append(
+            f"The further strategies ({', '.join(strategies)}) have differential privacy too: each is one more "
+            "training, which real hospitals would be charged for beside the federated arm's."
+        )
     if not terms.formal:
         notes.append("NOT PRIVATE: the noise came from a known seed.")
     return notes

@@ -92,7 +92,12 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     everybody, excluded = load_sites(hospitals, study)
     excluded += _left_out(ready.everyone) + ready.left_out
     excluded += _without_part(everybody, first)
-    notes = list(ready.notes) + _notes(study, hospitals, synthetic) + private_notes(study) + record.notes
+    notes = (
+        list(ready.notes)
+        + _notes(study, hospitals, synthetic)
+        + private_notes(study, options.strategies)
+        + record.notes
+    )
     notes += balance_notes(study, first) + (forest_notes(study) if options.forests else [])
     notes += [
         f"The {'strategy ' + arm if arm in options.strategies else arm + ' arm'} failed and is left out: {reason}"

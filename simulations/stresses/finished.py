@@ -10,11 +10,10 @@ from shared.study import Study
 from simulations.adapt import override
 from simulations.stresses.options import SETTINGS
 from simulations.stresses.page import stress_words
-from simulations.stresses.runner import SCHEMA
+from simulations.stresses.runner import SCHEMA, STRESS_FILE
 
 __all__ = ["STRESS_FILE", "of_study", "read_stress", "stress_part"]
 
-STRESS_FILE = "stress.json"
 EXPECTED = "--stress: expected a folder that simulations/stress.py has finished"
 AGAIN = "run simulations/stress.py with this version again"
 

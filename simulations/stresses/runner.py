@@ -33,7 +33,8 @@ from simulations.stresses.tables import stress_csv, stress_markdown
 
 __all__ = ["stress_curves"]
 
-SCHEMA = 2  # of stress.json
+STRESS_FILE = "stress.json"
+SCHEMA = 2  # of that file
 FORMAT = 1  # of what a point holds; part of its name
 PLACES = ("own", "own_site_mean", "unseen")
 
@@ -82,7 +83,7 @@ def stress_curves(options: Options, progress: Progress, say: Callable[[str], Non
     progress("points", len(plan), len(plan))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     content = _content(options, ready, curves, points) | {"started": started.isoformat(timespec="seconds")}
-    write_atomically(folder / "stress.json", json.dumps(content, indent=1, allow_nan=False).encode())
+    write_atomically(folder / STRESS_FILE, json.dumps(content, indent=1, allow_nan=False).encode())
     write_atomically(folder / "stress.md", stress_markdown(content).encode())
     write_atomically(folder / "stress.csv", stress_csv(content).encode())
     draw_stress(content, folder)

@@ -102,6 +102,7 @@ def test_private_strategies_have_a_report(tiny_cohort: Path, make_study: Callabl
     study = override(make_study(), private_settings(make_study(), 8.0))
     found = run(study, tiny_cohort, tmp_path, "run", repeats=1, arms=("federated",), strategies=("fedprox",))
     assert all(part["loss"] == [] for part in found["strategies"]["reached"].values())  # a private site tells none
+    assert any("further strategies (fedprox) have differential privacy too" in note for note in found["notes"])
     assert "Strategies of aggregation" in (tmp_path / "run" / "report.html").read_text()
 
 
