@@ -1,5 +1,6 @@
 """`--engine ray`: other processes, the same numbers; one sentence where it cannot be had."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -22,6 +23,13 @@ from simulations.simulate import Options, simulate
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra scale)")
 TIMES = ("timing", "started", "seconds")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """What Ray leaves open is collected here, or it would be told of the tests of another file."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
