@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from client.prepare.encoders.engine import Encoder, Forward
 from client.prepare.encoders.foreign import load_foreign
-from client.prepare.encoders.openvino_engine import OpenVinoEngine
+from client.prepare.encoders.openvino_engine import Converted, OpenVinoEngine
 from client.prepare.encoders.plan import Plan, plan_compute
 from client.prepare.encoders.recipe import recipe_sha256
 from client.prepare.encoders.scaling import scaling
@@ -104,6 +104,11 @@ class Model:
     body: nn.Module
     transform: Transform
 
+    @cached_property
+    def converted(self) -> Converted:
+        """For OpenVINO; bf16 and the fp32 that it is held against compile the same one."""
+        return Converted(self.body, self.transform)
+
 
 def _load(name: str, weights: str, file: Path | None, dim: int, site: Site | None) -> Model:
     _check_name(name, weights, dim, site)
@@ -141,7 +146,7 @@ def _recipe(name: str, weights: str, file: Path | None, site: Site | None) -> st
 def _assemble(model: Model, plan: Plan) -> Encoder:
     forward: Forward
     if plan.engine == "openvino":
-        forward = OpenVinoEngine(model.body, model.transform, precision=plan.precision, workers=plan.workers)
+        forward = OpenVinoEngine(model.converted, precision=plan.precision, workers=plan.workers)
     else:
         forward = TorchEngine(model.body, model.transform, device=plan.device, precision=plan.precision)
     return Encoder(

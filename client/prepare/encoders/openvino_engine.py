@@ -3,6 +3,8 @@
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from queue import SimpleQueue
@@ -16,7 +18,7 @@ from torch import nn
 from client.prepare.encoders.transform import Network, Transform
 from shared.errors import EncoderError
 
-__all__ = ["OpenVinoEngine", "import_openvino", "openvino_has_bf16"]
+__all__ = ["Converted", "OpenVinoEngine", "import_openvino", "openvino_has_bf16"]
 
 
 def import_openvino() -> Any:
@@ -34,10 +36,42 @@ def openvino_has_bf16() -> bool:
     return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+class Converted:
+    """A network in OpenVINO's own form, converted once for each tile size; any number of engines compile it.
+
+    Converting takes seconds and torch never frees the trace (about 40 MB for MobileNet); compiling takes a moment.
+    """
+
+    def __init__(self, body: nn.Module, transform: Transform) -> None:
+        self._network = Network(body, transform).eval()
+        self._models: dict[tuple[int, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def model(self, shape: tuple[int, ...]) -> Any:
+        """The openvino.Model for tiles of `shape`, (B, H, W, 3).
+
+        Raises
+        ------
+        EncoderError
+            OpenVINO lacks an operation of the network.
+        """
+        with self._lock:
+            if shape not in self._models:
+                self._models[shape] = self._convert(shape)
+            return self._models[shape]
+
+    def _convert(self, shape: tuple[int, ...]) -> Any:
+        with _refusals(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's tracer warns of its own age, and of shapes that stay fixed
+            return import_openvino().convert_model(
+                self._network, input=list(shape), example_input=torch.zeros(shape, dtype=torch.uint8)
+            )
+
+
 class OpenVinoEngine:
     """A frozen encoder in OpenVINO, `workers` calls at a time on one core each; further calls wait.
 
-    The network is converted once for each tile size, for a fixed batch.
+    The network is compiled once for each tile size, for a fixed batch.
 
     Raises
     ------
@@ -45,10 +79,8 @@ class OpenVinoEngine:
         OpenVINO lacks an operation of the network (on the first tile of each size).
     """
 
-    def __init__(
-        self, body: nn.Module, transform: Transform, *, precision: Literal["fp32", "bf16"], workers: int
-    ) -> None:
-        self._network = Network(body, transform).eval()
+    def __init__(self, network: Converted, *, precision: Literal["fp32", "bf16"], workers: int) -> None:
+        self._network = network
         self._workers = workers
         self._settings = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
@@ -75,20 +107,21 @@ class OpenVinoEngine:
 
     def _compile(self, shape: tuple[int, ...]) -> SimpleQueue[Any]:
         """The idle infer requests, one for each worker, of the network for that shape."""
-        ov = import_openvino()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch's tracer warns of its own age, and of shapes that stay fixed
-                model = ov.convert_model(
-                    self._network, input=list(shape), example_input=torch.zeros(shape, dtype=torch.uint8)
-                )
-            compiled = ov.Core().compile_model(model, "CPU", self._settings)
-        except (RuntimeError, ov.frontend.OpConversionFailure) as exc:
-            raise EncoderError(
-                f"expected a network that OpenVINO can run, got one that it cannot ({type(exc).__name__}); "
-                'write engine = "torch" in the site file'
-            ) from exc
+        with _refusals():
+            compiled = import_openvino().Core().compile_model(self._network.model(shape), "CPU", self._settings)
         free: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self._workers):
             free.put(compiled.create_infer_request())
         return free
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """OpenVINO's own errors as one that says what to do."""
+    try:
+        yield
+    except (RuntimeError, import_openvino().frontend.OpConversionFailure) as exc:
+        raise EncoderError(
+            f"expected a network that OpenVINO can run, got one that it cannot ({type(exc).__name__}); "
+            'write engine = "torch" in the site file'
+        ) from exc
