@@ -87,12 +87,17 @@ def _step(rate: float, sigma: float, relation: Relation) -> "PrivacyLossDistribu
 
 def rdp_epsilon(events: Iterable[Event], delta: float) -> float:
     """A looser upper bound by Renyi divergences (add/remove), 8 to 25 % above the figure of record."""
+    return _rdp_epsilon(merged(events), delta)
+
+
+@lru_cache(maxsize=64)
+def _rdp_epsilon(events: tuple[Event, ...], delta: float) -> float:
     import dp_accounting
     from dp_accounting import NeighboringRelation
     from dp_accounting.rdp import RdpAccountant
 
     accountant = RdpAccountant(neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE)
-    for event in merged(events):
+    for event in events:
         step = dp_accounting.GaussianDpEvent(event.sigma)
         accountant.compose(dp_accounting.PoissonSampledDpEvent(event.sample_rate, step), event.steps)
     return float(accountant.get_epsilon(delta))
@@ -100,10 +105,15 @@ def rdp_epsilon(events: Iterable[Event], delta: float) -> float:
 
 def prv_epsilon(events: Iterable[Event], delta: float) -> float:
     """Opacus's PRV accountant (add/remove): within .02 of the figure of record. Takes up to a second."""
+    return _prv_epsilon(merged(events), delta)
+
+
+@lru_cache(maxsize=64)
+def _prv_epsilon(events: tuple[Event, ...], delta: float) -> float:
     from opacus.accountants import PRVAccountant
 
     accountant = PRVAccountant()
-    accountant.history = [(event.sigma, event.sample_rate, event.steps) for event in merged(events)]
+    accountant.history = [(event.sigma, event.sample_rate, event.steps) for event in events]
     if not accountant.history:
         return 0.0
     with warnings.catch_warnings():  # it takes log(0) where every patient is in every step, and says so
