@@ -1,11 +1,16 @@
-"""Hospitals that the tests of a whole federation share."""
+"""What all tests share: the rules of the property tests, and hospitals for those of a whole federation."""
 
 from pathlib import Path
 
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
+from hypothesis import HealthCheck, settings
 
 from tests.federation import Run, prepared_site, run, tiny_study, write_site
+
+# a busy machine is no counterexample
+settings.register_profile("mmfed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mmfed")
 
 
 @pytest.fixture

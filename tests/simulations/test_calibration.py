@@ -97,7 +97,7 @@ def test_nobody_followed_to_an_edge_is_said() -> None:
     assert {b["reason"] for b in bins} == {"nobody followed that long"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=3, max_size=40), st.integers(1, 25))
 def test_kaplan_meier_is_that_of_lifelines(rows: list[tuple[int, bool]], month: int) -> None:
     time = np.array([t for t, _ in rows], dtype=float)

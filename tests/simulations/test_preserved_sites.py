@@ -41,7 +41,7 @@ def test_imbalance_is_the_sum_of_squares_of_the_definition() -> None:
     assert imbalance(counts, np.array([0, 1, 1]), 2) == 1 + 25 + 1 + 25
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(3, 7), st.integers(1, 3), st.integers(2, 3), st.integers(0, 10_000))
 def test_small_tables_get_the_optimum_and_its_proof(sites: int, classes: int, folds: int, seed: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 15, (sites, classes))

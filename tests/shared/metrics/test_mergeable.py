@@ -11,7 +11,7 @@ from shared.metrics import Scored, Statistics
 from tests.shared.metrics.test_statistics import by_site
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(400, 900),
     shift=st.floats(0, 4),
@@ -29,7 +29,7 @@ def test_histogram_auc_is_that_of_sklearn(n: int, shift: float, centre: float, s
     assert by_site(scored).result()["auc"] == pytest.approx(roc_auc_score(y, p), abs=0.002)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(1, 30), st.booleans(), st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])),

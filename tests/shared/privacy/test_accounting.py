@@ -80,7 +80,7 @@ def test_two_unsampled_releases_are_one_of_the_joint_precision() -> None:
 
 
 @given(parts=st.lists(st.integers(1, 60), min_size=1, max_size=4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_splitting_a_training_into_rounds_changes_nothing(parts: list[int]) -> None:
     rounds = [Event(0.1, 2.0, steps) for steps in parts]
     assert epsilon(rounds, DELTA) == epsilon([Event(0.1, 2.0, sum(parts))], DELTA)
@@ -90,7 +90,7 @@ def test_splitting_a_training_into_rounds_changes_nothing(parts: list[int]) -> N
     q=st.sampled_from([0.02, 0.1, 0.5, 1.0]), sigma=st.floats(0.8, 12), steps=st.integers(1, 300),
     relation=st.sampled_from(["add_remove", "replace_one"]),
 )  # fmt: skip
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_more_steps_cost_more_and_more_noise_costs_less(q: float, sigma: float, steps: int, relation: Relation) -> None:
     here = epsilon([Event(q, sigma, steps)], DELTA, relation)
     assert epsilon([Event(q, sigma, 2 * steps)], DELTA, relation) >= here

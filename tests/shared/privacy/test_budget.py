@@ -165,7 +165,7 @@ def test_the_same_policy_is_written_once_whoever_looks(tmp_path: Path) -> None:
 asked = st.tuples(st.sampled_from([4.0, 8.0, 16.0]), st.integers(1, 12), st.sampled_from([0.5, 1.0, 2.0]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rounds=st.lists(asked, max_size=6))
 def test_no_sequence_of_charges_passes_the_cap(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[float, int, float]]

@@ -1,7 +1,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.prepare.blood.collected import diagnosis_dates, rank
@@ -34,7 +34,6 @@ def test_diagnosis_dates_that_are_none():
     assert diagnosis_dates(["2024-03-01", "", "March", "2024-13-01"]) == [DIAGNOSED, None, None, None]
 
 
-@settings(deadline=None)
 @given(st.dates(), st.dates(), st.dates())
 def test_the_nearer_date_ranks_higher(diagnosed, first, second):
     ranks = [rank(day.isoformat(), diagnosed) for day in (first, second)]
@@ -42,7 +41,6 @@ def test_the_nearer_date_ranks_higher(diagnosed, first, second):
     assert (ranks[0] > ranks[1]) == (distances[0] < distances[1])
 
 
-@settings(deadline=None)
 @given(st.text(max_size=12), st.none() | st.dates())
 def test_any_text_has_a_rank_or_none(text, diagnosed):
     found = rank(text, diagnosed)

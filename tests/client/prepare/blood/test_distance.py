@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.prepare.blood.distance import MAX_DISTANCE, interval_distance
@@ -13,7 +13,6 @@ def test_distance_in_interval_widths(value, expected):
     assert interval_distance(value, 40.0, 80.0) == expected
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_distance_has_the_side_of_the_value(value, low, width):
     high = low + width

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.prepare.blood.intervals import Person, parse_interval, read_intervals
@@ -43,7 +43,6 @@ def test_intervals_that_cannot_be_used(low, high, match):
         parse_interval(low, high)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=8), st.text(max_size=8))
 def test_any_two_texts_enclose_something_or_are_refused(low, high):
     try:

@@ -1,7 +1,7 @@
 import gzip
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.prepare.blood.results import Result, read_results
@@ -143,7 +143,6 @@ def test_a_gzipped_file_is_read_and_named(make_site, report):
 WORDS = st.text(st.characters(blacklist_characters='",\r\n\x00', blacklist_categories=("Cs",)), max_size=8)
 
 
-@settings(deadline=None)
 @given(
     cells=st.tuples(
         st.sampled_from(["12", "<3", ">900", "1,5", "-1", "neg"]) | WORDS,

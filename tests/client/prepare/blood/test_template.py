@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.prepare.blood.results import Result
@@ -52,7 +52,6 @@ def test_limits_at_the_end_of_the_interval():
     assert not abnormal([Result(CRP, 5, 0, 5, "<"), Result(CRP, 5, 0, 5), Result(HGB, 12, 12, 16)])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(CODES), st.floats(0, 1e6), st.floats(0, 1e4), st.floats(1e-3, 1e4))
 def test_a_result_is_named_when_it_lies_outside(code, value, low, width):
     row = Result(code, value, low, low + width)

@@ -120,7 +120,7 @@ def test_every_spelling_leads_to_ucum():
         assert all(len(read_unit(code)) == 1 for code in codes), spelling
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(blood_panel()),
     st.text(max_size=12)

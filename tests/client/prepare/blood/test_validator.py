@@ -123,13 +123,13 @@ RESULTS = st.lists(st.sampled_from(PANEL), min_size=1, max_size=22, unique=True)
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RESULTS)
 def test_the_template_always_passes(rows):
     assert fault(describe(rows), rows) == ""
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RESULTS, st.integers(0, 10**6) | st.floats(0, 1e6).map(lambda x: round(x, 3)), st.integers(0, 100))
 def test_a_number_put_in_anywhere_is_found(rows, number, where):
     text = describe(rows)
@@ -142,7 +142,7 @@ def test_a_number_put_in_anywhere_is_found(rows, number, where):
         assert fault(forged, rows) != ""
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RESULTS, st.sampled_from([*OTHER_ANALYTES.split("|"), *(a.long_name for a in PANEL), *(a.name for a in PANEL)]))
 def test_an_analyte_added_at_the_end_is_found(rows, name):
     held = {word for row in rows for a in PANEL if a.loinc == row.code for word in (a.name, a.long_name)}
@@ -150,7 +150,7 @@ def test_an_analyte_added_at_the_end_is_found(rows, name):
         assert fault(f"{describe(rows)} Also, {name} is abnormal.", rows) != ""
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(max_size=200), RESULTS)
 def test_any_text_that_names_too_little_is_refused(text, rows):
     named = all(any(word.lower() in text.lower() for word in (a.name, a.long_name, *a.aliases)) for a in analytes(rows))

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client.prepare.blood.values import Reading, has_decimal_comma, parse_limit, parse_value, shown
@@ -112,7 +112,6 @@ def test_decimal_commas_are_noticed_where_nothing_else_fits(texts, expected):
     assert has_decimal_comma(texts) == expected
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=24)
     | st.from_regex(r"[<>≤]?[-+]?[0-9]{1,4}[.,][0-9]{0,4}([.,][0-9]{3})? ?[*HL]{0,2}", fullmatch=True)
@@ -126,13 +125,11 @@ def test_any_text_is_a_finite_number_or_refused(text):
     assert any(digit in text for digit in "0123456789")
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6, allow_nan=False))
 def test_plain_numbers_come_back(number):
     assert parse_value(repr(number)).number == number
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 99))
 def test_thousands_marks_and_decimal_marks_agree(whole, cents):
     english, german = f"{whole:,}.{cents:02d}", f"{whole:,}".replace(",", ".") + f",{cents:02d}"

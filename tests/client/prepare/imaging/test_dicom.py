@@ -234,7 +234,7 @@ def test_oddities_raise_no_warning_and_log_nothing(write_dicom, caplog):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_a_picture_or_an_image_error(write_dicom, data):
     content = bytearray(write_dicom(RAMP, WindowCenter=5, WindowWidth=100, RescaleSlope=2).read_bytes())
     changes = st.tuples(st.integers(132, len(content) - 1), st.integers(0, 255))

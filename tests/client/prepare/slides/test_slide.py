@@ -62,7 +62,7 @@ def test_every_kind_opens_and_tells_its_levels(written, kind):
         assert slide.path == written[kind]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", KINDS)
 def test_pixels_are_those_of_openslide(written, kind, data):

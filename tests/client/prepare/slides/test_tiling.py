@@ -79,7 +79,7 @@ def test_a_slide_smaller_than_a_tile_has_none(slide):
     assert TileGrid.of(slide, 0.5, tile=600, mpp=0.5).tissue_tiles(slide, everything(slide)).shape == (0, 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(extent=st.integers(100, 200_000), side=st.floats(32, 3000), downsample=st.sampled_from([1.0, 4.0, 4.0003, 16.1]))
 def test_rounding_does_not_add_up(extent, side, downsample):
     starts = tiling._starts(extent, side, downsample)
