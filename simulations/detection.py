@@ -119,7 +119,7 @@ def _run_repeat(
         try:
             trained = train_detectors(arm, fold, ready.hospitals, folder / "checkpoints", options.engine)
         except WorkFailed as exc:  # the other arms are still worth a report
-            log.error("an arm failed", arm=arm, reason=str(exc))
+            log.error("a training failed", name=arm, reason=str(exc))
             record.fail(arm, str(exc))
             continue
         record.put(record.arms.setdefault(arm, {}), score_detectors(fold, trained), repeat)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shared.study import Study
 from simulations.adapt import of_fold, override
 from simulations.fold import load_sites, make_folds
@@ -64,6 +66,7 @@ def test_every_fold_splits_the_dealt_hospitals_as_they_would_themselves(
     assert dealt[0].sites["06"].test.tolist() == (~dealt[1].sites["06"].test).tolist()
 
 
+@pytest.mark.slow
 def test_dealt_hospitals_are_held_against_nothing_on_their_own_patients(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:

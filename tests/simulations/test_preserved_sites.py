@@ -51,6 +51,7 @@ def test_small_tables_get_the_optimum_and_its_proof(sites: int, classes: int, fo
     assert found.proven
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sites", "classes", "folds"), [(40, 3, 3), (28, 5, 3)])
 def test_a_cohort_of_tcga_size_is_all_but_proven(sites: int, classes: int, folds: int) -> None:
     counts = drawn(sites, classes, 1100, 0)
@@ -59,6 +60,7 @@ def test_a_cohort_of_tcga_size_is_all_but_proven(sites: int, classes: int, folds
     assert found.imbalance <= greedy(counts, folds)
 
 
+@pytest.mark.slow
 def test_an_answer_without_proof_says_how_far_it_may_be() -> None:
     counts = drawn(40, 4, 1100, 1)
     found = assign_sites(counts, 5, nodes=1)

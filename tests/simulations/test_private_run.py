@@ -54,6 +54,7 @@ def test_fewer_rounds_need_less_noise(make_study: Callable[..., Study]) -> None:
     assert fewer.terms.sigma < study.terms.sigma == other.terms.sigma
 
 
+@pytest.mark.slow
 def test_a_private_run_says_what_it_cost_and_can_be_repeated(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_private_run_says_what_it_cost_and_can_be_repeated(
     assert "6.00" in (folder / "model-card.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_epsilon_beyond_every_cap_is_for_simulations(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -81,6 +83,7 @@ def test_an_epsilon_beyond_every_cap_is_for_simulations(
     assert {one["charges"] for one in metrics["privacy"].values()} == {3}
 
 
+@pytest.mark.slow
 def test_noise_from_a_known_seed_repeats_and_is_not_private(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:

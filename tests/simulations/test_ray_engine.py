@@ -131,6 +131,7 @@ def test_a_process_that_dies_stops_the_run(ray_engine: Engine) -> None:  # the l
         answer(grid, message_id)
 
 
+@pytest.mark.slow
 @with_ray
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:

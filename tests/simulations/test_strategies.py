@@ -22,6 +22,7 @@ def run(study: Study, cohort: Path, root: Path, name: str, **changes: Any) -> di
     return simulate(options, lambda what, done, total: None, lambda line: None)[1]
 
 
+@pytest.mark.slow
 def test_a_strategy_reaches_what_it_reaches_alone(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -47,6 +48,7 @@ def test_a_strategy_reaches_what_it_reaches_alone(
     assert "strategies" not in alone
 
 
+@pytest.mark.slow
 def test_a_strategy_that_fails_takes_no_other_with_it(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_strategy_that_fails_takes_no_other_with_it(
     assert "The strategy fedprox failed and is left out: the loss is not a number" in found["notes"]
 
 
+@pytest.mark.slow
 def test_strategies_without_a_federated_arm_are_left_out_and_told(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +87,7 @@ def test_strategies_without_a_federated_arm_are_left_out_and_told(
     assert list(found["timing"]["arms"]) == ["local"]
 
 
+@pytest.mark.slow
 def test_no_comparison_of_survival_counts_twice(
     tiny_cohort: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:

@@ -205,6 +205,7 @@ except Refused as exc:
 """
 
 
+@pytest.mark.slow
 def test_four_processes_at_once_do_not_pass_the_cap_together(tmp_path: Path) -> None:
     folder, start = tmp_path / "privacy", tmp_path / "start"
     fit = budget_in(folder, cap=1.0).rounds_left(terms(17.0).round)

@@ -81,6 +81,7 @@ print(json.dumps({name: draw(name) for name in ("chacha20", "os-seeded", "test-s
 """
 
 
+@pytest.mark.slow
 def test_two_sites_with_the_same_seeds_draw_different_noise() -> None:
     processes = [subprocess.Popen([sys.executable, "-c", SITE], stdout=subprocess.PIPE) for _ in range(2)]
     one, other = (json.loads(process.communicate()[0]) for process in processes)

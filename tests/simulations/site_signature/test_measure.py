@@ -41,6 +41,7 @@ def rows_of(signature: Mapping[str, Any]) -> dict[tuple[str, str, str], dict[str
     return {(row["modality"], row["when"], row["correction"]): row for row in signature["rows"]}
 
 
+@pytest.mark.slow
 def test_a_run_measures_every_modality_the_embedding_and_the_predictions(
     shifted: Path, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:

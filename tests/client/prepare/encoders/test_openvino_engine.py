@@ -68,6 +68,7 @@ def test_torch_serves_where_openvino_cannot_and_nobody_demanded_it(engine, serve
     assert build_encoder("svd", site=site).engine == serves
 
 
+@pytest.mark.slow
 def test_all_precisions_of_an_encoder_share_one_conversion(monkeypatch):
     """It takes seconds, and its trace is never freed: a simulation would pay for every hospital."""
     converted, convert = [], import_openvino().convert_model
