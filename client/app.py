@@ -3,21 +3,21 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import structlog
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 
-from client.detection import work as detection
+from client import work
 from client.detection.session import DetectionSession
 from client.disclosed import disclose_evaluation, disclose_greeting, disclose_plain, refuse_early_evaluation
 from client.local_state import drop_local, own_folder
 from client.received_models import receive_model
-from client.session import Admitted, admitted_study, open_session
-from client.work import evaluate_model, greet, train_model
+from client.session import Admitted, Session, admitted_study, open_session
 from shared.errors import Refused
-from shared.messages import Malformed, OfferReply, Order, OtherSchema
+from shared.messages import EvaluateReply, HandshakeReply, Malformed, OfferReply, Order, OtherSchema, TrainReply
 from shared.study_lint import privacy_faults
 
 __all__ = ["app"]
@@ -49,7 +49,7 @@ def handshake(message: Message, context: Context) -> Message:
         raise Refused("PRIVACY_REFUSED", "; ".join(faults))
     session = open_session(admitted)
     drop_local(admitted.own or own_folder(session.site, order.digest))
-    greeting = detection.greet(session) if isinstance(session, DetectionSession) else greet(session)
+    greeting: HandshakeReply = _work(session).greet(session)
     head = disclose_greeting(admitted, session, order, _run(context))
     return Message(replace(greeting, head=head).content(), reply_to=message)
 
@@ -66,10 +66,7 @@ def train(message: Message, context: Context) -> Message:
         return Message(answer.content(), reply_to=message)
     disclose_plain(admitted, _run(context))
     session, started = open_session(admitted), time.perf_counter()
-    if isinstance(session, DetectionSession):
-        reply = detection.train_model(session, order, admitted.own)
-    else:
-        reply = train_model(session, order, admitted.own)
+    reply: TrainReply = _work(session).train_model(session, order, admitted.own)
     return Message(replace(reply, seconds=round(time.perf_counter() - started, 3)).content(), reply_to=message)
 
 
@@ -80,10 +77,7 @@ def evaluate(message: Message, context: Context) -> Message:
     refuse_early_evaluation(admitted, _run(context))
     disclose_plain(admitted, _run(context))
     session = open_session(admitted)
-    if isinstance(session, DetectionSession):
-        reply = detection.evaluate_model(session, order, admitted.own)
-    else:
-        reply = evaluate_model(session, order, admitted.own)
+    reply: EvaluateReply = _work(session).evaluate_model(session, order, admitted.own)
     reply = disclose_evaluation(admitted, reply, order, _run(context))
     if admitted.study.privacy.on:
         _report(admitted)
@@ -97,6 +91,15 @@ def take_model(message: Message, context: Context) -> Message:
     folder = receive_model(admitted.site, admitted.study, order.files)
     log.info("model received", site=admitted.site.id, model=folder.name)
     return Message(OfferReply(admitted.site.id).content(), reply_to=message)
+
+
+def _work(session: Session | DetectionSession) -> ModuleType:
+    """What a site does for an order. In a deployment every message is answered by a process that imports all anew."""
+    if isinstance(session, DetectionSession):
+        from client.detection import work as detection  # imports torchvision: another half of a start
+
+        return detection
+    return work
 
 
 def _report(admitted: Admitted) -> None:

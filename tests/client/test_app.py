@@ -1,6 +1,8 @@
 """The ClientApp: the gate first, work second, and of an error a code only."""
 
 import base64
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import structlog
 from flwr.app import Context, Message, RecordDict
 
 import client.app
+import client.work
 from client.approvals import revoke
 from client.local_state import own_folder, read_local, write_local
 from shared.errors import Refused
@@ -124,7 +127,7 @@ def test_the_text_of_an_error_never_leaves(
     def broken(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(client.app, function, broken)
+    monkeypatch.setattr(client.work, function, broken)
     reply = ask(context_of(sites["B"]), kind)
     assert code(reply) == expected
     assert FAKE.encode() not in wire_bytes(reply)
@@ -135,7 +138,7 @@ def test_the_text_stays_in_the_sites_own_log(sites: dict[str, Path], monkeypatch
     def broken(*_: Any) -> Any:
         raise Refused("NO_PATIENTS", "a full sentence for the hospital")
 
-    monkeypatch.setattr(client.app, "greet", broken)
+    monkeypatch.setattr(client.work, "greet", broken)
     order = Message(Order(STUDY.digest).content(), 1, "query.handshake")
     with structlog.testing.capture_logs() as logs:
         client.app.app(message=order, context=context_of(sites["B"]))
@@ -149,3 +152,12 @@ def test_the_text_stays_in_the_sites_own_log(sites: dict[str, Path], monkeypatch
 
 def test_a_missing_site_file_is_no_more_than_a_failure(sites: dict[str, Path], tmp_path: Path) -> None:
     assert code(ask(context_of(tmp_path / "gone.toml"))) == "CLIENT_FAILED"
+
+
+@pytest.mark.slow
+def test_no_message_waits_for_what_detection_alone_needs() -> None:
+    """Every message of a deployment is answered by a new process, and torchvision is two of its five seconds."""
+    check = (
+        "import sys, client.app; print([name for name in ('torchvision', 'opacus', 'sklearn') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "[]\n"

@@ -150,7 +150,7 @@ def test_no_patient_is_in_the_log_when_everything_fails(
     def broken(*_: object) -> None:
         raise KeyError("PATIENT-A-003")
 
-    monkeypatch.setattr("client.app.greet", broken)
+    monkeypatch.setattr("client.work.greet", broken)
     grids: list[WatchedGrid] = []
 
     class Kept(WatchedGrid):

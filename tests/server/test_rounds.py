@@ -12,7 +12,6 @@ from flwr.app import Array, ConfigRecord, Error, Message, MetricRecord
 from flwr.proto.node_pb2 import NodeInfo
 from safetensors.numpy import load
 
-import client.app
 import server.rounds
 from client.evaluation import predict, score_patients
 from client.local_state import own_folder, read_local, read_round
@@ -155,7 +154,7 @@ def test_a_site_that_raises_is_dropped_by_its_code(
             raise RuntimeError("PATIENT-B-003 has no grade")
         return train_model(session, order, own)
 
-    monkeypatch.setattr(client.app, "train_model", broken)
+    monkeypatch.setattr("client.work.train_model", broken)
     done = run(STUDY, sites, tmp_path)
     assert done.rounds[1]["missing"] == {"B": "CLIENT_FAILED"}
     assert not any(b"PATIENT" in content for content in done.grid.contents)  # type: ignore[attr-defined]
