@@ -92,8 +92,10 @@ def _count_modalities(clinical: pd.DataFrame, site: Site, study: Study, report: 
         report.modalities["slides"] = int(cases.isin(there).sum())
     if use.expression:
         found_genes = measured(site, list(cases))
-        report.modalities["expression"] = int(cases.isin(found_genes.patients).sum())
+        usable = frozenset() if found_genes.fault else found_genes.patients
+        report.modalities["expression"] = int(cases.isin(usable).sum())
         report.coverage = coverage(use.expression.groups, found_genes.genes)
+        report.faults += (found_genes.fault,) if found_genes.fault else ()
     if use.blood:
         blood = read_blood(site.data)
         known = set() if blood is None else set(blood["case_id"][blood["analyte"].str.lower().isin(analyte_codes())])

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from client.prepare.expression.gene_names import GeneNames
 from client.prepare.expression.samples import Samples, assign
+from client.prepare.expression.scale import scale_fault
 from client.prepare.expression.sources import expression_source, star_files
 from client.prepare.expression.star import StarFile, read_star
+from client.prepare.expression.star_folder import star_scale_fault
 from client.prepare.expression.star_samples import read_star_samples
 from shared.cohort.sheets import read_matrix
 from shared.errors import CohortError
@@ -16,10 +18,11 @@ __all__ = ["Measured", "measured"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Genes and patients of a site's expression."""
+    """Genes and patients of a site's expression; with a fault `prepare` would leave all of it out."""
 
     genes: frozenset[str] = frozenset()  # symbols; Ensembl ids where nothing gives a symbol
     patients: frozenset[str] = frozenset()  # case ids
+    fault: str = ""
 
 
 def measured(site: Site, case_ids: list[str]) -> Measured:
@@ -38,11 +41,13 @@ def measured(site: Site, case_ids: list[str]) -> Measured:
     names = GeneNames.read(site)
     if not source.path.is_dir():
         table = read_matrix(source.path)
-        return Measured(names.symbols(list(table.index)), frozenset(assign(table.columns, case_ids).tumour))
+        fault = scale_fault(table, site.expression.scale)
+        patients = frozenset(assign(table.columns, case_ids).tumour)
+        return Measured(names.symbols(list(table.index)), patients, fault and f"{source.name}: {fault}")
     there = star_files(site.data)
     samples = Samples.of(s for s in read_star_samples(site.data) if s.name in there)
-    file = _first_readable(site)
-    return Measured(names.symbols(file.gene_ids, file.symbols), frozenset(samples.tumour) & frozenset(case_ids))
+    file, patients = _first_readable(site), frozenset(samples.tumour) & frozenset(case_ids)
+    return Measured(names.symbols(file.gene_ids, file.symbols), patients, star_scale_fault(site))
 
 
 def _first_readable(site: Site) -> StarFile:

@@ -19,7 +19,7 @@ from client.prepare.report import PrepareReport
 from shared.errors import CohortError
 from shared.site import Site
 
-__all__ = ["STAR_COLUMN", "read_star_folder"]
+__all__ = ["STAR_COLUMN", "read_star_folder", "star_scale_fault"]
 
 STAR_COLUMN = {"tpm": "tpm_unstranded", "counts": "unstranded"}
 """Scale of the site file -> column of the files."""
@@ -74,12 +74,9 @@ def read_star_folder(
     CohortError
         No table says whose samples they are, or the site file says another scale.
     """
-    scale = site.expression.scale
-    if scale not in STAR_COLUMN:
-        raise CohortError(
-            f"{site.data}/expression: expected expression.scale = 'tpm' or 'counts' in the site file, which STAR files "
-            f'hold, got {scale!r}; write scale = "tpm"'
-        )
+    fault = star_scale_fault(site)
+    if fault:
+        raise CohortError(f"{site.data}/{fault}")
     files = star_files(site.data)
     listed = read_star_samples(site.data)
     _record_files(files, listed, site, roster, report)
@@ -97,6 +94,17 @@ def read_star_folder(
         and (column := _first_readable(candidates, files, site, layouts, roster.keys[case_id], report))
     ]
     return _stacked(columns, layouts, roster, report)
+
+
+def star_scale_fault(site: Site) -> str:
+    """What is wrong with the scale of the site file for STAR counts, "" if nothing is."""
+    scale = site.expression.scale
+    if scale in STAR_COLUMN:
+        return ""
+    return (
+        "expression: expected expression.scale = 'tpm' or 'counts' in the site file, which STAR files hold, "
+        f'got {scale!r}; write scale = "tpm"'
+    )
 
 
 def _first_readable(

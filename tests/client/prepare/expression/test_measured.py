@@ -23,7 +23,8 @@ def test_star_counts_tell_genes_of_the_first_readable_file_and_patients_of_the_l
             f"expression/2{END}": star([("ENSG00000141510.18", "TP53", 1, 1)]),
             f"expression/3{END}": "",
             "expression/samples.tsv": samples,
-        }
+        },
+        '[expression]\nscale = "tpm"\n',
     )
     assert measured(site, ["a", "b", "d", "e"]) == Measured(frozenset(["TP53"]), frozenset(["a", "b"]))
 
@@ -33,3 +34,11 @@ def test_star_counts_that_are_all_broken_are_refused_without_naming_them(make_si
     with pytest.raises(CohortError, match="expected a readable file of STAR counts, got 1 broken ones") as caught:
         measured(site, ["a"])
     assert "secret" not in str(caught.value)
+
+
+def test_star_counts_under_another_scale_are_a_fault(make_site, star):
+    files = {f"expression/1{END}": star([("ENSG00000141510.18", "TP53", 1, 1)])}
+    files["expression/samples.tsv"] = f"file\tcase_id\n1{END}\ta\n"
+    fault = measured(make_site(files, '[expression]\nscale = "z"\n'), ["a"]).fault
+    assert fault.startswith("expression: expected expression.scale = 'tpm' or 'counts'")
+    assert measured(make_site(files, '[expression]\nscale = "tpm"\n'), ["a"]).fault == ""
