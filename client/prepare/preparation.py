@@ -16,6 +16,7 @@ from client.prepare.patients import read_roster
 from client.prepare.report import PrepareReport, Progress
 from client.prepare.settings import PrepareSettings, store_folder
 from client.prepare.site_encoders import site_encoders, site_recipes, site_weights
+from client.prepare.store_state import patients_held
 from shared.cohort.drafts import remove_drafts
 from shared.cohort.store import FeatureStore, Manifest, finish_store
 from shared.errors import BadInput, CohortError, NoPatients, WorkFailed
@@ -68,6 +69,8 @@ def prepare(
     folder = store_folder(site, settings)
     with _room_on_disk(site), prepare_lock(site):
         report = _reuse_or_build(site, settings, folder, only, weights_file, progress or _silent)
+        if report.finished:
+            report.patients, report.held = patients_held(folder, settings.modalities)
         write_reports(site, [(settings, report)])
     return report
 
@@ -123,6 +126,7 @@ def _build(
     progress: Progress,
 ) -> Manifest:
     roster = read_roster(site)
+    report.add("clinical.tsv", "used", f"{len(roster.table)} patients")
     for case_id, key in roster.excluded.items():
         report.add("exclude.csv", "noted", "excluded by the site", key=key, case_id=case_id)
     chosen = tuple(name for name in settings.modalities if not only or name in only)

@@ -34,6 +34,9 @@ PATH = re.compile(
 
 LINE = re.compile(r"\bline \d+")
 
+FAULTS_OF_A_FILE = re.compile(r"^\.\.\.: \d+ faults?; ")
+"""How the reason begins that is about a whole file, after its path is gone."""
+
 STATES: dict[str, State] = {"used": "used", "noted": "noted", "left out": "left out"}
 
 
@@ -68,6 +71,8 @@ class PrepareReport:
     coverage: list[Coverage] = field(default_factory=list)
     reused: bool = False  # the store was there already and fits
     finished: bool = True  # False: some modalities only, so the store is not finished yet
+    patients: int = 0  # in the store
+    held: dict[str, int] = field(default_factory=dict)  # modality -> patients of the store who have it
 
     @property
     def left_out(self) -> int:
@@ -80,16 +85,22 @@ class PrepareReport:
         return Counter(row.state for row in self.rows)
 
     def lines(self) -> list[str]:
-        """The outcome as plain text that names no patient: counts, then the reasons for what was left out.
+        """The outcome as plain text that names no patient: counts, why inputs were left out, what the store holds.
 
         Reasons that differ in a line, a quoted cell or a path alone are one; prepare-report.csv has them whole.
         """
         counts = self.counts
         head = ", ".join(f"{counts[state]} {state}" for state in STATES)
-        reasons = Counter(_form(row.reason) for row in self.rows if row.state == "left out")
+        reasons = Counter((_source(row.file), _form(row.reason)) for row in self.rows if row.state == "left out")
+        lines = [f"inputs: {head}"]
+        lines += [f"  {count} x {source}: {reason}" for (source, reason), count in sorted(reasons.items())]
+        if not self.finished:
+            return [*lines, "not finished yet: run `prepare` without --only"]
         done = "feature store reused, nothing had changed" if self.reused else "feature store written"
-        lines = [done if self.finished else "not finished yet: run `prepare` without --only", f"inputs: {head}"]
-        return lines + [f"  {count} x {reason}" for reason, count in sorted(reasons.items())]
+        held = ", ".join(f"{name} of {count}" for name, count in self.held.items())
+        lines.append(f"{done}: {self.patients} patients, {held}" if self.held else done)
+        lacking = ", ".join(name for name, count in self.held.items() if not count)
+        return lines + ([f"warning: nobody has {lacking}, which this site therefore will not train"] if lacking else [])
 
     def add(
         self, file: str, state: State, reason: str, *, key: str = "", case_id: str = "", seconds: float = 0.0
@@ -139,9 +150,16 @@ def _row(cells: dict[str, str]) -> ReportRow:
     return ReportRow(cells["key"], cells["case_id"], cells["file"], state, cells["reason"], float(cells["seconds"]))
 
 
+def _source(file: str) -> str:
+    """The table or folder an input belongs to: names of samples and slides may be those of patients."""
+    table = file.partition(": ")[0]
+    folder, slash, _ = table.partition("/")
+    return folder + slash
+
+
 def _form(reason: str) -> str:
     """A reason without what it says of one patient: cells that were got, places and lines."""
     quoting = CELLS.search(reason)
     begin = quoting.end() if quoting else len(reason)
     text = reason[:begin] + QUOTED.sub("'...'", reason[begin:])
-    return LINE.sub("line ...", PATH.sub("...", text))
+    return FAULTS_OF_A_FILE.sub("", LINE.sub("line ...", PATH.sub("...", text)))

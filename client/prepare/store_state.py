@@ -1,12 +1,14 @@
 """Whether the feature store of a study is there, whole, and up to date with what it was made from."""
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 from client.prepare.settings import PrepareSettings, store_folder
 from shared.cohort.store import FeatureStore, Manifest
 from shared.site import Site
 
-__all__ = ["StoreState", "store_state"]
+__all__ = ["StoreState", "patients_held", "store_state"]
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,10 @@ def store_state(site: Site, settings: PrepareSettings) -> StoreState:
             damaged=True,
         )
     return StoreState(f"feature store: finished, all {len(manifest.files)} files as they were written")
+
+
+def patients_held(folder: Path, modalities: tuple[str, ...]) -> tuple[int, dict[str, int]]:
+    """The patients of a finished store, and how many of them have each modality."""
+    with (folder / "patients.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return len(rows), {name: sum(not row[f"absent_{name}"] for row in rows) for name in modalities}

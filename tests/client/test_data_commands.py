@@ -1,5 +1,6 @@
 """`mmfed-client prepare`, `check` and `exclude` from outside."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from client.cli import app
 from shared.errors import BadInput
 from shared.site import Site
 from shared.study import Study
+from tests.client.conftest import CONTENT
 from tests.finished_runs import finished_run
 
 runner = CliRunner()
+SITE = 'schema = 1\n[site]\nid = "A"\n'
 
 
 @pytest.fixture
@@ -50,6 +53,8 @@ def test_prepare_ends_with_3_when_a_patient_is_left_out(site: Site, study: Study
     result = at(site, "prepare", "--study", str(study_file))
     assert result.exit_code == 3, result.output
     assert "1 inputs left out; see" in result.output
+    assert "inputs: 1 used, 0 noted, 1 left out\n  1 x clinical.tsv: no modality of the study\n" in result.output
+    assert "feature store written: 2 patients, clinical of 2\n" in result.output
     assert (site.state / "prepare-report.csv").is_file()
     approve(site, study, person="p")
     assert "reused" in at(site, "prepare").output
@@ -69,6 +74,26 @@ def test_check_compares_the_store_with_its_hashes(site: Site, study_file: Path) 
     assert "got 1 changed or missing; run `prepare`" in result.output
     at(site, "prepare", "--study", str(study_file))
     assert at(site, "check", str(study_file)).exit_code == 0
+
+
+def test_check_runs_the_scale_test_of_prepare(site: Site, tmp_path: Path) -> None:
+    (site.data / "clinical.tsv").write_text(CLINICAL.replace("II", "G4"))
+    (site.data / "expression.tsv").write_text("g\tP1\tP2\tP3\nTP53\t-1\t0.2\t0.8\nEGFR\t1\t-0.6\t-0.4\n")
+    path = tmp_path / "genes.json"
+    path.write_text(json.dumps({**CONTENT, "modalities": {"clinical": {}, "expression": {}}}))
+    result = at(site, "check", str(path))
+    assert result.exit_code == 2
+    assert "modality expression: 0 of 3 patients" in result.output
+    assert "fault: expression.tsv: expected values from 0 to 20" in result.output
+    refused = at(site, "approve", str(path), "--yes")
+    assert 'write scale = "z" in [expression]' in str(refused.exception)
+    prepared = at(site, "prepare", "--study", str(path))
+    assert "1 x expression.tsv: expected values from 0 to 20" in prepared.output
+    assert "warning: nobody has expression" in prepared.output
+
+    (site.data.parent / "site.toml").write_text(SITE + '[expression]\nscale = "z"\n')
+    result = at(site, "check", str(path))
+    assert (result.exit_code, "modality expression: 3 of 3 patients" in result.output) == (0, True), result.output
 
 
 def test_only_does_not_finish_the_store(site: Site, study_file: Path) -> None:

@@ -19,7 +19,7 @@ from client.prepare.report import PrepareReport
 )
 def test_lines_quote_no_cell_and_no_path(report, reason, shown):
     report.add("x", "left out", reason)
-    assert report.lines()[2:] == [f"  1 x {shown}"]
+    assert report.lines()[1:-1] == [f"  1 x x: {shown}"]
     assert report.rows[0].reason == reason
 
 
@@ -29,10 +29,25 @@ def test_reasons_that_differ_in_a_cell_alone_are_one_line(report):
     report.add("x", "left out", "nobody's")
     report.add("x", "noted", "never shown")
     assert report.lines() == [
-        "feature store written",
         "inputs: 0 used, 1 noted, 4 left out",
-        "  3 x line ...: expected a number, got '...'; correct it",
-        "  1 x nobody's",
+        "  3 x blood.csv: line ...: expected a number, got '...'; correct it",
+        "  1 x x: nobody's",
+        "feature store written",
+    ]
+
+
+def test_lines_name_the_file_and_what_the_store_holds(report):
+    report.add("expression.tsv", "left out", "data/expression.tsv: 1 fault; expected values from 0 to 20; write z")
+    report.add("expression.tsv: DOE-01A", "left out", "normal tissue")
+    report.add("slides/DOE.svs", "left out", "expected a slide")
+    report.patients, report.held = 100, {"expression": 0, "clinical": 99}
+    assert report.lines() == [
+        "inputs: 0 used, 0 noted, 3 left out",
+        "  1 x expression.tsv: expected values from 0 to 20; write z",
+        "  1 x expression.tsv: normal tissue",
+        "  1 x slides/: expected a slide",
+        "feature store written: 100 patients, expression of 0, clinical of 99",
+        "warning: nobody has expression, which this site therefore will not train",
     ]
 
 
