@@ -26,6 +26,7 @@ __all__ = [
     "refuse_unless_approved",
     "revoke",
     "standing",
+    "standing_today",
 ]
 
 
@@ -71,11 +72,14 @@ def approved(site: Site, digest: str, ledger: Ledger | None = None) -> bool:
     return standing(site, digest, ledger) is not None
 
 
+def standing_today(site: Site) -> tuple[tuple[Approval, bool], ...]:
+    """The approvals that stand, oldest first, and whether the site file still maps what the person has read."""
+    return tuple((entry, entry.mappings == mappings(site, _study_of(entry))) for entry in _all_standing(site))
+
+
 def approved_studies(site: Site) -> tuple[Study, ...]:
     """The studies whose approval stands, oldest first."""
-    entries = list_approvals(site)
-    found = {entry.digest: entry for entry in entries if _newest(entries, entry.digest) is not None}
-    return tuple(parse_study(entry.study, f"the approval of {entry.name}") for entry in found.values())
+    return tuple(_study_of(entry) for entry in _all_standing(site))
 
 
 def approve(site: Site, study: Study, person: str, budget: Budget | None = None) -> Approval:
@@ -160,6 +164,17 @@ def mappings(site: Site, study: Study) -> dict[str, Any]:
         "columns": {name: site.columns[name] for name in sorted(names) if name in site.columns},
         "values": {name: site.values[name] for name in sorted(names) if name in site.values},
     }
+
+
+def _all_standing(site: Site) -> tuple[Approval, ...]:
+    """The newest approval of every digest whose approval stands, in the order in which digests were first approved."""
+    entries = list_approvals(site)
+    found = {entry.digest: entry for entry in entries if _newest(entries, entry.digest) is not None}
+    return tuple(found.values())
+
+
+def _study_of(entry: Approval) -> Study:
+    return parse_study(entry.study, f"the approval of {entry.name}")
 
 
 def _newest(entries: Sequence[Approval], digest: str) -> Approval | None:

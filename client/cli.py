@@ -11,7 +11,7 @@ import typer
 from client.data_commands import COMMANDS, EXAMPLES
 from client.ledger_commands import LEDGER_EXAMPLE, REPORT_EXAMPLE, ledger, privacy_report
 from shared.commands import run_command
-from shared.errors import BadInput, SiteFileError
+from shared.errors import BadInput, Refused, SiteFileError
 from shared.site import Site, read_site
 
 if TYPE_CHECKING:
@@ -38,7 +38,12 @@ class Chosen:
     file: Path
 
     def read(self) -> Site:
-        """The site file; SiteFileError when it is another site's."""
+        """The site file; SiteFileError when there is none, or it is another site's."""
+        if not self.file.exists():
+            raise SiteFileError(
+                f"{self.file}: expected the site file of {self.site!r}, got no such file; copy the coordinator's kit "
+                f"to {self.file.parent}, correct --site, or name the file with --config"
+            )
         read = read_site(self.file)
         if read.id != self.site:
             raise SiteFileError(
@@ -66,7 +71,9 @@ def open_site(
     if context.invoked_subcommand is None:
         from client.supernode import take_part
 
-        take_part(context.obj.read(), context.obj.file)
+        read = context.obj.read()
+        _say_what_is_approved(read)
+        take_part(read, context.obj.file)
 
 
 @app.command(
@@ -142,6 +149,23 @@ def revoke(
 
     entry = withdraw(context.obj.read(), digest, person or getpass.getuser(), reason)
     typer.echo(f"revoked {entry.revoked}: {entry.name}, {entry.digest}")
+
+
+def _say_what_is_approved(site: Site) -> None:
+    """Before taking part: the studies that this site answers; of all others every order is refused."""
+    from client.approvals import standing_today
+
+    approve = f"`mmfed-client --site {site.id} approve study.json`"
+    try:
+        found = standing_today(site)
+    except Refused as exc:
+        typer.echo(f"site {site.id} refuses every order: {exc}")
+        return
+    for entry, same in found:
+        state = f"refused until {approve} is run again: [columns] or [values] have changed"
+        typer.echo(f"study {entry.name}, {entry.digest[:12]}: {'approved' if same else state}")
+    if not found:
+        typer.echo(f"site {site.id} has approved no study and refuses every order; read one: {approve}")
 
 
 def _show_approvals(site: Site) -> None:

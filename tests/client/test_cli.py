@@ -101,6 +101,24 @@ def test_taking_part_needs_a_superlink_section(site: Site) -> None:
     assert "superlink: expected a [superlink] section" in str(result.exception)
 
 
+def test_a_site_that_is_not_there_is_said_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for rest in ([], ["approve", "--list"]):
+        with pytest.raises(SiteFileError, match=r"sites/Z/site\.toml: expected the site file of 'Z', got no such file"):
+            runner.invoke(app, ["--site", "Z", *rest], catch_exceptions=False)
+
+
+def test_taking_part_begins_with_what_is_approved(make_site: Callable[[str], Site], study: Study) -> None:
+    site = make_site("")
+    said = at(site).output
+    assert "site A has approved no study and refuses every order" in said
+    assert "`mmfed-client --site A approve study.json`" in said
+    approve(site, study, person="p")
+    assert at(site).output == f"study small, {study.digest[:12]}: approved\n"
+    make_site('[columns]\ngrade = "grading"\n')
+    assert f"study small, {study.digest[:12]}: refused until" in at(site).output
+
+
 CLINICAL = "case_id\tage_at_diagnosis\tsex\tgrade\nP1\t50\tmale\tG2\nP2\t\t\tG3\nP3\t61\tfemale\tII\n"
 
 
