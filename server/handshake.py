@@ -31,6 +31,12 @@ class Members:
         """The branches a site trains, `fusion` aside."""
         return frozenset(self.greetings[site].buckets) - {"fusion"}
 
+    def lacking(self) -> dict[str, int]:
+        """The study's modalities that too few members hold for their branch to be trained -> how many do."""
+        holders = Counter(name for site in self.greetings for name in self.held(site))
+        least = self.study.federation.branch_quorum
+        return {name: holders[name] for name in self.study.modalities.names if holders[name] < least}
+
     def admit(self, greetings: dict[str, HandshakeReply]) -> None:
         """Accept the sites that agree with the study and, where the study leaves it open, with one another."""
         encoders = self._encoders(greetings)

@@ -1,5 +1,6 @@
 """What has been trained: the models in the run folders."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from shared.digests import sha256_file
 from shared.errors import WorkFailed
 from shared.study import Study
 
-__all__ = ["TrainedModel", "latest_run", "list_models"]
+__all__ = ["TrainedModel", "latest_run", "list_models", "untrained"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ def latest_run(runs: Path, study: Study) -> Path:
     if not found:
         raise WorkFailed(f"expected a model of study {study.name} under {runs}, got none; see `mmfed-server status`")
     return found[-1]
+
+
+def untrained(folder: Path) -> tuple[str, ...]:
+    """The modalities of a finished run's study that no round trained, as its metrics.json says."""
+    metrics = json.loads(_text(folder / "metrics.json") or "{}")
+    return tuple(metrics.get("inputs", {}).get("untrained", ()))
 
 
 def _text(path: Path) -> str:

@@ -127,6 +127,12 @@ class _Loop:
             raise QuorumError(
                 f"expected {quorum} sites to take part, got {len(self.members.greetings)} ({reasons}); mend those sites"
             )
+        for modality, holders in self.members.lacking().items():
+            log.warning(
+                f"{holders or 'no'} hospital{'s' * (holders > 1)} with {modality}: the branch will not be trained",
+                branch_quorum=self.study.federation.branch_quorum,
+                advice="each hospital's prepare-report.html says why; stop the run and mend them, or go on without it",
+            )
 
     def train(self, round_: int) -> dict[str, Any]:
         """One round; returns its record."""
@@ -298,7 +304,7 @@ class _Loop:
             rounds=[*self.state.rounds, record],
         )
         write_checkpoint(self.folder, self.state)
-        log.info("round", round=round_, loss=record["loss"], sites=len(record["sites"]), kept=kept)
+        log.info("round", round=round_, loss=record["loss"], sites=len(record["sites"]), branches_not_trained=kept)
         return record
 
 

@@ -51,6 +51,14 @@ def test_sites_that_agree_are_accepted() -> None:
     assert found.held("A") == {"slides"}
 
 
+def test_modalities_that_too_few_sites_hold_are_counted() -> None:
+    some = members(greeting("A"), greeting("B", encoder="", buckets=NONE))
+    least = STUDY.federation.branch_quorum
+    others = {name: 0 for name in STUDY.modalities.names if name != "slides"}
+    assert (least, some.lacking()) == (2, {"slides": 1, **others})
+    assert members(greeting("A"), greeting("B")).lacking() == others
+
+
 def test_a_site_that_does_not_say_which_encoder_made_its_slides_is_refused() -> None:
     silent = {"B": {"encoder": ""}, "C": {"encoders": {}}}
     found = members(greeting("A"), *(greeting(site, **changes) for site, changes in silent.items()))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.models import latest_run, list_models
+from server.models import latest_run, list_models, untrained
 from shared.errors import WorkFailed
 from shared.study import parse_study
 from tests.server.conftest import CONTENT
@@ -31,6 +31,12 @@ def test_models_come_oldest_first_with_their_hash(tmp_path: Path) -> None:
     assert new.bytes == 3
     assert new.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert new.finished.isoformat() == "1970-01-01T00:33:20+00:00"
+
+
+def test_what_no_round_trained_is_told(tmp_path: Path) -> None:
+    assert untrained(tmp_path) == ()
+    (tmp_path / "metrics.json").write_text('{"inputs": {"untrained": ["expression"]}}')
+    assert untrained(tmp_path) == ("expression",)
 
 
 def test_no_folder_no_models(tmp_path: Path) -> None:

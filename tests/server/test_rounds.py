@@ -29,7 +29,7 @@ from shared.metrics import Statistics
 from shared.site import read_site
 from shared.tasks import task_of
 from shared.weights import Arrays, load_arrays, new_model
-from tests.federation import Run, WatchedGrid, disturbed, run, tiny_study, write_site
+from tests.federation import Run, WatchedGrid, disturbed, prepared_site, run, tiny_study, write_site
 
 Sites = dict[str, Path]
 STUDY = tiny_study()
@@ -144,6 +144,22 @@ def test_a_bad_reply_is_dropped_with_the_reason_and_the_round_goes_on(
     assert [list(record["sites"]) for record in done.rounds] == [["A", "B", "C"], ["A", "C"], ["A", "B", "C"], [*"ABC"]]
     assert all(math.isfinite(record["loss"]) for record in done.rounds)
     assert any(log["event"] == "site left out of the wave" and log["reason"] == reason for log in done.logs)
+
+
+def test_a_modality_that_no_hospital_holds_is_warned_of_before_round_1(tmp_path: Path, undisturbed: Run) -> None:
+    files = {name: write_site(tmp_path / name, (8, 8, 8), expression=False) for name in "AB"}
+    for file in files.values():
+        file.write_text(file.read_text() + "[disclosure]\nmin_patients = 4\n")
+        prepared_site(file, STUDY)
+    done = run(STUDY, files, tmp_path / "runs")
+    events = [log["event"] for log in done.logs]
+    warning = events.index("no hospital with expression: the branch will not be trained")
+    assert done.logs[warning]["log_level"] == "warning"
+    assert warning < events.index("round")
+    rounds = [log for log in done.logs if log["event"] == "round"]
+    assert [log["branches_not_trained"] for log in rounds] == [["expression"]] * 4
+    assert done.metrics["inputs"]["untrained"] == ["expression"]
+    assert not any("will not be trained" in log["event"] for log in undisturbed.logs)
 
 
 def test_a_site_that_raises_is_dropped_by_its_code(
