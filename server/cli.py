@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from server.coordinator import SuperLink, read_coordinator
-from server.models import latest_run, list_models
+from server.models import latest_run, list_models, untrained
 from server.plan import plan_privacy
 from server.registry import site_states
 from server.up import running
@@ -85,11 +85,14 @@ def submit(
 
     Writes the resolved study beside it as .json: the file to send to the hospitals, who approve it first.
     """
-    from server.submission import read_submittable, write_resolved
+    from server.submission import gene_line, read_submittable, write_resolved
     from server.submission import submit as start
 
     ready = read_submittable(study)
     typer.echo(f"study {ready.name}, digest {ready.digest}, for the hospitals: {write_resolved(ready, study)}")
+    genes = gene_line(ready)
+    if genes:
+        typer.echo(genes)
     if check:
         return
     link = SuperLink(home)
@@ -97,7 +100,10 @@ def submit(
     typer.echo(f"run {run_id} started")
     if wait:
         _follow(link, run_id)
-        typer.echo(f"run {run_id} completed: {latest_run(_runs_folder(home), ready)}")
+        folder = latest_run(_runs_folder(home), ready)
+        for modality in untrained(folder):
+            typer.echo(f"warning: {modality} was never trained, since too few hospitals hold it; see {folder}")
+        typer.echo(f"run {run_id} completed: {folder}")
 
 
 @app.command(epilog="Example: mmfed-server status")

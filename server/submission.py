@@ -11,9 +11,16 @@ from shared.study import ClassificationTask, Study
 from shared.study_file import read_resolved
 from shared.study_lint import privacy_faults
 
-__all__ = ["job_folder", "message_bytes", "read_submittable", "run_config", "submit", "write_resolved"]
+__all__ = ["gene_line", "job_folder", "message_bytes", "read_submittable", "run_config", "submit", "write_resolved"]
 
 CARD = 100_000  # bytes
+GOVERNANCE = """\
+    [governance]
+    purpose = "what the model is for"
+    controller = "Example University Hospital"
+    contact = "office@example.org"
+    ethics_reference = "EC 1/26"
+    retention = "models 10 years; features until the study ends\""""
 
 
 def read_submittable(path: Path) -> Study:
@@ -36,8 +43,8 @@ def deployment_faults(study: Study) -> list[str]:
     faults = []
     if study.governance is None:
         faults.append(
-            "  governance: expected purpose, controller, contact, ethics_reference and retention, got nothing; "
-            "add the section, hospitals decide by it"
+            "  governance: expected purpose, controller, contact, ethics_reference and retention, got nothing; add the "
+            f"section, since hospitals decide by it (deploy/README.md), e.g.\n{GOVERNANCE}"
         )
     tasks = {"task": study.task} | {f"heads.{head.name}.task": head.task for head in study.heads}
     faults += [
@@ -55,6 +62,15 @@ def deployment_faults(study: Study) -> list[str]:
             "choose a smaller model.dim, or raise the limit (200 at most) and expect slow rounds"
         )
     return faults
+
+
+def gene_line(study: Study) -> str:
+    """How many genes in how many groups a resolved study takes; "" without expression."""
+    expression = study.modalities.expression
+    if expression is None:
+        return ""
+    groups = len(expression.groups)
+    return f"genes: {len(vocabulary(expression.groups))} in {groups} group{'' if groups == 1 else 's'}"
 
 
 def message_bytes(study: Study) -> int:

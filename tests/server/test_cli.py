@@ -34,6 +34,15 @@ def test_check_writes_what_hospitals_approve_and_starts_nothing(study_file: Path
     assert result.exit_code == 0, result.output
     assert study_file.with_suffix(".json").is_file()
     assert "digest " in result.output
+    assert "genes" not in result.output
+
+
+def test_check_says_how_many_genes_a_study_takes(study_file: Path) -> None:
+    study_file.write_text(STUDY + '[modalities.expression]\ngenes = "panel"\n')
+    assert "genes: 105 in 6 groups\n" in runner.invoke(app, ["submit", str(study_file), "--check"]).output
+    (study_file.parent / "own.gmt").write_text("all\tx\tTP53\tEGFR\n")
+    study_file.write_text(STUDY + '[modalities.expression]\ngenes = "own.gmt"\n')
+    assert "genes: 2 in 1 group\n" in runner.invoke(app, ["submit", str(study_file), "--check"]).output
 
 
 def test_status_of_a_coordinator_that_does_not_run(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
         read_submittable(path)
 
 
+def test_the_section_of_the_error_about_governance_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.replace(STUDY[STUDY.index("[governance]") : STUDY.index("[task]")], ""))
+    with pytest.raises(StudyError, match=r"deploy/README\.md") as caught:
+        read_submittable(path)
+    section = str(caught.value).partition("e.g.\n")[2]
+    path.write_text(f"{path.read_text()}\n{section}\n")
+    assert read_submittable(path).governance is not None
+
+
 def test_the_classes_of_a_head_are_wanted_too(tmp_path: Path) -> None:
     path = tmp_path / "heads.json"
     head = {"name": "side", "task": {"kind": "classification", "column": "side"}}
