@@ -40,6 +40,7 @@ WORDS |= {
 FIRST = ("auc", "c_index", "map50")  # the metric by which sites, subsets and floors are compared
 PLACES = {"own": "Own test patients", "own_site_mean": "Own, mean of sites", "unseen": "Unseen hospitals"}
 HEADS_AT = ("own", "unseen")
+IN_TURN = ("leave-one-site-out", "preserved-site-kfold")
 FEW_PATIENTS = 100
 FEW_EVENTS = 30
 
@@ -195,7 +196,7 @@ def _performance(study: Study, metrics: Metrics, arm: Metrics) -> str:
     rows = [(_word(name), *(_shown(arm[place].get(name)) for place in places)) for name in names]
     parts = [_table(("Metric", *(PLACES[place] for place in places)), rows), _sources(metrics, arm, places)]
     first = next((name for name in FIRST if any(name in arm[place] for place in places)), names[0])
-    parts += [heads, _subsets(arm, first), _between_sites(arm, first), _floors(metrics, arm, first)]
+    parts += [heads, _subsets(arm, first), _between_sites(metrics, arm, first), _floors(metrics, arm, first)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -220,12 +221,13 @@ def _sources(metrics: Metrics, arm: Metrics, places: Sequence[str]) -> str:
             f"From merged counts of the hospitals{size}, without patient rows. In brackets: 95 % intervals of a "
             "bootstrap of these counts, where they give one."
         )
-    sizes = [f"{PLACES[place].lower()}: {_patients(arm[place])}" for place in places if _patients(arm[place])]
+    sizes = [f"{PLACES[place]}: {_patients(arm[place])}" for place in places if _patients(arm[place])]
     text = "In brackets: 95 % intervals of a bootstrap over patients. " + "; ".join(sizes)
     runs = protocol["folds"] * protocol["repeats"]
     if runs > 1:
         text += (
-            f". Means over {protocol['repeats']} repeats of {protocol['folds']} folds; the saved model is the first's"
+            f". Means over {_count(protocol['repeats'], 'repeat')} of {_count(protocol['folds'], 'fold')}; "
+            "the saved model is the first's"
         )
     return f"{text}. Protocol: {protocol['name']}."
 
@@ -243,17 +245,19 @@ def _subsets(arm: Metrics, metric: str) -> str:
     return f"### With some modalities only ({_word(metric)})\n\n" + _table(head, rows)
 
 
-def _between_sites(arm: Metrics, metric: str) -> str:
-    values = {site: row.get(metric) or {} for site, row in (arm.get("sites") or {}).items()}
+def _between_sites(metrics: Metrics, arm: Metrics, metric: str) -> str:
+    """Every hospital's score; where each was left out of training in turn, that by the model that never saw it."""
+    in_turn = (metrics.get("protocol") or {}).get("name") in IN_TURN
+    scores = (arm.get("unseen_sites") if in_turn else arm.get("sites")) or {}
+    values = {site: row.get(metric) or {} for site, row in scores.items()}
     known = {site: v for site, v in values.items() if v.get("value") is not None}
     if not known:
         return ""
     order = sorted(known, key=lambda site: known[site]["value"], reverse=metric in LOWER_IS_BETTER)
     worst, best = order[0], order[-1]
-    text = (
-        f"### Between hospitals ({_word(metric)})\n\nWorst: {worst}, {_shown(known[worst])}. "
-        f"Best: {best}, {_shown(known[best])}.\n\n"
-    )
+    title = f"### Between hospitals ({_word(metric)}{', each when it was left out' if in_turn else ''})\n\n"
+    extremes = f"Worst: {worst}, {_shown(known[worst])}. Best: {best}, {_shown(known[best])}.\n\n"
+    text = title + (extremes if len(known) > 1 else f"Scored at one hospital of {len(values)} only.\n\n")
     rows = [(site, v.get("n", "–"), _shown(v or None)) for site, v in values.items()]
     return text + _table(("Hospital", "test patients", _word(metric)), rows)
 

@@ -7,6 +7,7 @@ survivors), whose share is fixed: a stratified bootstrap. By site, all patients 
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from shared.metrics import Scored
 from shared.metrics.scored import Floats
 from shared.study import Study
 
-__all__ = ["DRAWS", "patient_weights", "seed_of", "site_weights"]
+__all__ = ["DRAWS", "patient_weights", "seed_of", "site_copies", "site_weights"]
 
 DRAWS = 1000
 
@@ -40,12 +41,17 @@ def patient_weights(scored: Scored, seed: int) -> Floats:
 def site_weights(scored: Scored, seed: int) -> Floats:
     """(DRAWS, n) how often each patient is drawn with all others of the hospital; a draw of none counts all once."""
     names, place = np.unique(scored.site, return_inverse=True)
-    weights = _copies([f"site {name}" for name in names.tolist()], seed)
+    weights = site_copies(names.tolist(), seed)
     weights[weights.sum(axis=1) == 0] = 1.0
     return weights[:, place]
 
 
-def _copies(names: list[str], seed: int) -> Floats:
+def site_copies(names: Sequence[str], seed: int) -> Floats:
+    """(DRAWS, hospitals) how often each hospital is drawn."""
+    return _copies([f"site {name}" for name in names], seed)
+
+
+def _copies(names: Sequence[str], seed: int) -> Floats:
     """(DRAWS, len(names)) Poisson(1) numbers."""
     if not names:
         return np.zeros((DRAWS, 0))

@@ -15,7 +15,7 @@ from shared.metrics import MAIN, Scored, measure, plain_mean, reasons
 from shared.study import Study
 from simulations.averages import average
 from simulations.bootstrap import patient_weights, seed_of
-from simulations.scores import Measured, Scores
+from simulations.scores import Measured, People, Scores
 
 __all__ = ["FEWEST", "Groups", "fairness", "groups_of", "measure_groups"]
 
@@ -61,6 +61,7 @@ def measure_groups(scores: Scores, study: Study, groups: Groups) -> dict[str, Me
                     reasons(first),
                     len(rows),
                     first.events if first.kind == "survival" else None,
+                    People.of(first),
                 )
     return found
 

@@ -10,9 +10,15 @@ from shared.metrics.scored import Floats
 __all__ = ["compared", "holm", "p_value"]
 
 
-def compared(kind: Kind, where: str) -> tuple[str, ...]:
-    """The main metrics that are compared there: the mean of sites is within sites already, and none counts twice."""
-    return tuple(name for name in MAIN[kind] if where != "own_site_mean" or name != "c_index_within_site")
+def compared(kind: Kind, where: str, protocol: str = "") -> tuple[str, ...]:
+    """The main metrics that are compared there, the one to read first first; none counts twice.
+
+    On own patients survival is compared within hospitals: the mean of their c-indices rests on the few hospitals that
+    have deaths enough for one. With one hospital left out at a time the c-index is that within sites.
+    """
+    if kind == "survival" and where == "own_site_mean":
+        return ("c_index_within_site",)
+    return tuple(name for name in MAIN[kind] if protocol != "leave-one-site-out" or name != "c_index_within_site")
 
 
 def p_value(draws: Floats) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import flwr
 import numpy as np
@@ -12,16 +12,16 @@ from lifelines import KaplanMeierFitter
 from server.private_results import privacy_of_sites
 from shared import __version__
 from shared.cohort.patients import Patients
-from shared.metrics import MAIN, Scored, Value, interval
+from shared.metrics import MAIN, Scored, Value
 from shared.study import ClassificationTask, Study, SurvivalTask
 from shared.weights import new_model
 from simulations.attention import Pictures
-from simulations.averages import average, difference, draws_of
+from simulations.averages import average, by_site, difference
 from simulations.fold import Fold
 from simulations.iid import IID
 from simulations.left_out import left_out
 from simulations.multiplicity import compared, holm
-from simulations.scores import Measured, Scores
+from simulations.scores import BySite, Measured, Scores
 
 __all__ = ["RunRecord", "metrics_json", "risk_curves", "run_json"]
 
@@ -33,6 +33,7 @@ PAIRS = (
     ("federated", IID),
 )
 Repeats = list[list[Measured]]  # repeats of folds
+M = TypeVar("M", Measured, BySite)
 
 
 class RunRecord:
@@ -43,7 +44,7 @@ class RunRecord:
         self.without: dict[str, dict[str, dict[str, Repeats]]] = {}
         self.subsets: dict[str, dict[str, dict[str, Repeats]]] = {}
         self.heads: dict[str, dict[str, dict[str, Repeats]]] = {}
-        self.by_site: dict[str, dict[str, Repeats]] = {}  # with draws of whole hospitals
+        self.by_site: dict[str, dict[str, list[list[BySite]]]] = {}  # with draws of whole hospitals
         self.groups: dict[str, dict[str, Repeats]] = {}  # of sex and age
         self.baselines: dict[str, dict[str, Repeats]] = {}
         self.strategies: dict[str, dict[str, Repeats]] = {}  # further ones, beside the arm federated
@@ -71,7 +72,7 @@ class RunRecord:
         self.pictures.pop(arm, None)
 
     @staticmethod
-    def put(table: dict[str, Repeats], measured: Mapping[str, Measured], repeat: int) -> None:
+    def put(table: dict[str, list[list[M]]], measured: Mapping[str, M], repeat: int) -> None:
         """Append one fold's measures under its repeat."""
         for where, value in measured.items():
             repeats = table.setdefault(where, [])
@@ -180,18 +181,14 @@ def _arm(record: RunRecord, arm: str, main: Sequence[str]) -> dict[str, Any]:
     }
     subsets = {name: _subset(part, main) for name, part in record.subsets.get(arm, {}).items()}
     rounds = record.rounds.get(arm, [])
-    by_site = {where: _by_site(measured, main) for where, measured in record.by_site.get(arm, {}).items()}
-    further = {"heads": heads, "unseen_sites": _sites(table, where="unseen"), "by_site": by_site}  # where there is any
+    by_hospital = {
+        where: {name: by_site(folds, name) for name in main if any(fold.counted.get(name) for fold in folds[0])}
+        for where, folds in record.by_site.get(arm, {}).items()
+    }
+    further = {"heads": heads, "unseen_sites": _sites(table, where="unseen"), "by_site": by_hospital}
     return {**plain, "sites": _sites(table), "without": without, "subsets": subsets, "rounds": rounds} | {
         name: part for name, part in further.items() if part
     }
-
-
-def _by_site(repeats: Repeats, main: Sequence[str]) -> dict[str, Any]:
-    """The interval of each main metric when whole hospitals are drawn, and how many there are."""
-    found = {name: value.to_json() for name, value in average(repeats[:1]).items() if name in main}
-    draws = {name: interval(draws_of(repeats, name)) for name in found}
-    return {name: {"low": draws[name][0], "high": draws[name][1], "sites": value["n"]} for name, value in found.items()}
 
 
 def _subset(part: Mapping[str, Repeats], main: Sequence[str]) -> dict[str, Any]:
@@ -219,7 +216,7 @@ def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
     rows = []
     for a, b in PAIRS:
         for where in ("own_site_mean", "unseen") if b != IID else ("unseen",):  # dealt hospitals test other patients
-            for metric in compared(study.task.kind, where):
+            for metric in compared(study.task.kind, where, study.split.protocol):
                 first, second = (record.arms.get(arm, {}).get(where) for arm in (a, b))
                 found = difference(first, second, metric) if first and second else None
                 if found is not None:
@@ -230,12 +227,13 @@ def _comparisons(study: Study, record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _floors(study: Study, record: RunRecord) -> list[dict[str, Any]]:
-    """Every arm against the best floor of the same run, folds and patients, by the first main metric.
+    """Every arm against the best floor of the same run, folds and patients, by the first metric compared there.
 
     Age or the hospital alone are none that a model is held against.
     """
-    metric, rows = MAIN[study.task.kind][0], []
+    rows = []
     for where in ("own_site_mean", "unseen"):
+        metric = compared(study.task.kind, where)[0]
         known = {
             name: value
             for name, table in record.baselines.items()

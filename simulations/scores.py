@@ -12,6 +12,7 @@ from client.evaluation import predict, score_patients
 from shared.cohort.patients import Patients
 from shared.metrics import (
     Scored,
+    computed_at,
     measure,
     measure_site_mean,
     plain_mean,
@@ -21,10 +22,10 @@ from shared.metrics import (
 from shared.metrics.scored import Floats
 from shared.study import Study
 from simulations.arms import Trained, restored
-from simulations.bootstrap import patient_weights, seed_of, site_weights
+from simulations.bootstrap import patient_weights, seed_of, site_copies, site_weights
 from simulations.fold import Fold
 
-__all__ = ["Measured", "Scores", "measure_by_site", "measure_scores", "score_arm", "subsets_of"]
+__all__ = ["BySite", "Measured", "People", "Scores", "measure_by_site", "measure_scores", "score_arm", "subsets_of"]
 
 UNSEEN_SITE = 10
 """An unseen hospital with fewer patients has no scores of its own."""
@@ -42,14 +43,38 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class People:
+    """Who was scored, so that a patient whom several folds score counts once."""
+
+    who: frozenset[int]
+    died: frozenset[int]
+    sites: frozenset[str]
+
+    @classmethod
+    def of(cls, scored: Scored) -> "People":
+        """Everybody of `scored`."""
+        died = scored.who[scored.event == 1] if scored.kind == "survival" else scored.who[:0]
+        return cls(frozenset(scored.who.tolist()), frozenset(died.tolist()), frozenset(scored.site.tolist()))
+
+    def __or__(self, other: "People") -> "People":
+        return People(self.who | other.who, self.died | other.died, self.sites | other.sites)
+
+
+@dataclass(frozen=True)
 class Measured:
-    """Metrics of one set of patients: the value (1,) and bootstrap draws (D,) of each."""
+    """Metrics of one set of patients: the value (1,) and bootstrap draws (D,) of each.
+
+    `people` are these patients, None where only their number is known. `counted` is of a mean over hospitals: metric ->
+    the patients of the hospitals that could compute it.
+    """
 
     point: Mapping[str, Floats]
     draws: Mapping[str, Floats]
     reasons: Mapping[str, str]
     n: int
     events: int | None
+    people: People | None = None
+    counted: Mapping[str, People] = field(default_factory=dict)
 
 
 def subsets_of(modalities: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
@@ -135,6 +160,11 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
         site_mean_reasons(scores.own),
         len(scores.own),
         scores.own.events if survival else None,
+        People.of(scores.own),
+        {
+            name: People.of(scores.own.take(np.isin(scores.own.site, sites)))
+            for name, sites in computed_at(scores.own).items()
+        },
     )
     result["own"] = _measured(scores.own, weights, survival) if scores.one_model else site_mean
     result["own_site_mean"] = site_mean
@@ -145,8 +175,6 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
         weights = patient_weights(scores.unseen[0], seed)
         parts = [_measured(scored, weights, survival) for scored in scores.unseen]
         result["unseen"] = _mean_over_models(parts)
-        if fold.study.split.protocol == "patient-kfold" and fold.study.split.fold:  # the same people as in fold 0
-            result["unseen"] = replace(result["unseen"], n=0, events=0 if survival else None)
         strangers = np.unique(scores.unseen[0].site).tolist()
         for site in strangers:
             rows = np.flatnonzero(scores.unseen[0].site == site)
@@ -158,8 +186,18 @@ def measure_scores(scores: Scores, fold: Fold) -> dict[str, Measured]:
     return result
 
 
-def measure_by_site(scores: Scores, fold: Fold) -> dict[str, Measured]:
-    """`own_site_mean` and `unseen` with draws of whole hospitals: `n` counts these.
+@dataclass(frozen=True)
+class BySite:
+    """Metrics of one fold with draws (D,) of whole hospitals; `drawn` (D,): how often each draw has them."""
+
+    point: Mapping[str, Floats]
+    draws: Mapping[str, Floats]
+    drawn: Floats
+    counted: Mapping[str, frozenset[str]]  # metric -> the hospitals that it is of
+
+
+def measure_by_site(scores: Scores, fold: Fold) -> dict[str, BySite]:
+    """`own_site_mean` and `unseen` with draws of whole hospitals.
 
     Their intervals ask what another choice of hospitals would have given, not only of patients.
     """
@@ -171,16 +209,20 @@ def measure_by_site(scores: Scores, fold: Fold) -> dict[str, Measured]:
             score = measure_site_mean if where == "own_site_mean" else measure
             point = plain_mean([score(scored) for scored in every])
             draws = plain_mean([score(scored, weights) for scored in every])
-            found[where] = Measured(point, draws, {}, len(np.unique(every[0].site)), None)
+            names = np.unique(every[0].site).tolist()
+            drawn = site_copies(names, seed_of(fold.study)).mean(axis=1)
+            at = computed_at(every[0]) if where == "own_site_mean" else dict.fromkeys(point, names)
+            counted = {name: frozenset(at.get(name, [])) for name in point if np.isfinite(point[name][0])}
+            found[where] = BySite(point, draws, drawn, counted)
     return found
 
 
 def _mean_over_models(parts: Sequence[Measured]) -> Measured:
     first = parts[0]
     point, draws = plain_mean([part.point for part in parts]), plain_mean([part.draws for part in parts])
-    return Measured(point, draws, first.reasons, first.n, first.events)
+    return Measured(point, draws, first.reasons, first.n, first.events, first.people)
 
 
 def _measured(scored: Scored, weights: Floats, survival: bool) -> Measured:
     events = scored.events if survival else None
-    return Measured(measure(scored), measure(scored, weights), reasons(scored), len(scored), events)
+    return Measured(measure(scored), measure(scored, weights), reasons(scored), len(scored), events, People.of(scored))

@@ -75,7 +75,7 @@ def strategies_json(
         if name != reference and reference in tables
         for where in COMPARED
         if where in table and where in tables[reference]
-        for metric in compared(study.task.kind, where)
+        for metric in compared(study.task.kind, where, study.split.protocol)
         if (found := difference(table[where], tables[reference][where], metric))
     ]
     for row, adjusted in zip(comparisons, holm([row["p"] for row in comparisons]), strict=True):

@@ -3,6 +3,7 @@
 from shared.metrics.measurement import (
     LOWER_IS_BETTER,
     MAIN,
+    computed_at,
     measure,
     measure_site_mean,
     metric_names,
@@ -21,6 +22,7 @@ __all__ = [
     "Statistics",
     "Value",
     "bootstrap_weights",
+    "computed_at",
     "interval",
     "measure",
     "measure_site_mean",

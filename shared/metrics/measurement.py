@@ -6,9 +6,18 @@ from shared.metrics.classification import classification_metrics
 from shared.metrics.detection import DETECTION
 from shared.metrics.ranking import divide
 from shared.metrics.scored import Floats, Kind, Scored
-from shared.metrics.survival import MIN_EVENTS, survival_metrics
+from shared.metrics.survival import MIN_EVENTS, c_index_within_sites, survival_metrics
 
-__all__ = ["LOWER_IS_BETTER", "MAIN", "measure", "measure_site_mean", "metric_names", "reasons", "site_mean_reasons"]
+__all__ = [
+    "LOWER_IS_BETTER",
+    "MAIN",
+    "computed_at",
+    "measure",
+    "measure_site_mean",
+    "metric_names",
+    "reasons",
+    "site_mean_reasons",
+]
 
 CLASSIFICATION = (
     "accuracy",
@@ -65,8 +74,9 @@ def reasons(scored: Scored) -> dict[str, str]:
 def measure_site_mean(scored: Scored, weights: Floats | None = None) -> dict[str, Floats]:
     """The patient-weighted mean over sites of every metric (D,): `own_site_mean` of any arm.
 
-    A site counts for a metric where it can be computed there. For the local arm, `scored` holds each site's patients
-    with the scores of that site's own model.
+    A site counts for a metric where it can be computed there (`computed_at`). `c_index_within_site` is no mean: the
+    comparable pairs of every hospital count, so that one with few deaths is not lost. For the local arm, `scored` holds
+    each site's patients with the scores of that site's own model.
     """
     rows = np.ones((1, len(scored))) if weights is None else np.asarray(weights, dtype=np.float64)
     names = metric_names(scored.kind, scored.scores.shape[1], scored.ordered)
@@ -80,7 +90,20 @@ def measure_site_mean(scored: Scored, weights: Floats | None = None) -> dict[str
             finite = np.isfinite(value)
             sums[name] += np.where(finite, value, 0.0) * patients
             shares[name] += np.where(finite, patients, 0.0)
-    return {name: divide(sums[name], shares[name]) for name in names}
+    means = {name: divide(sums[name], shares[name]) for name in names}
+    return means | ({"c_index_within_site": c_index_within_sites(scored, rows)} if scored.kind == "survival" else {})
+
+
+def computed_at(scored: Scored) -> dict[str, list[str]]:
+    """Metric -> the sites whose patients `measure_site_mean` counts; a metric that no site can compute is left out."""
+    found: dict[str, list[str]] = {}
+    for site in np.unique(scored.site).tolist():
+        for name, value in measure(scored.take(scored.site == site)).items():
+            if np.isfinite(value[0]):
+                found.setdefault(name, []).append(site)
+    if scored.kind == "survival" and scored.events >= MIN_EVENTS:
+        found["c_index_within_site"] = np.unique(scored.site).tolist()
+    return found
 
 
 def site_mean_reasons(scored: Scored) -> dict[str, str]:
@@ -88,7 +111,9 @@ def site_mean_reasons(scored: Scored) -> dict[str, str]:
     found = [reasons(scored.take(scored.site == site)) for site in np.unique(scored.site)]
     nulls = {name for name, value in measure_site_mean(scored).items() if np.isnan(value[0])}
     return {
-        name: "at every site: " + ", ".join(sorted({each[name] for each in found})) if found else "no patients"
+        name: "at every site: " + ", ".join(sorted({each[name] for each in found if name in each}))
+        if found
+        else "no patients"
         for name in metric_names(scored.kind, scored.scores.shape[1], scored.ordered)
         if name in nulls
     }

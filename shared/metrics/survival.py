@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shared.metrics.ranking import divide
 from shared.metrics.scored import Floats, Integers, Scored
 
-__all__ = ["MIN_EVENTS", "censoring_curve", "pair_sums", "survival_metrics"]
+__all__ = ["MIN_EVENTS", "c_index_within_sites", "censoring_curve", "pair_sums", "survival_metrics"]
 
 MIN_EVENTS = 5
 PAIRS_AT_ONCE = 2_000_000
@@ -33,13 +33,23 @@ def survival_metrics(scored: Scored, weights: Floats) -> dict[str, Floats]:
         early = scored.time < scored.edges[-1]
         inverse = weights * early * divide(np.ones(1), before**2)
         inverse = np.where(weights > 0, inverse, 0.0)
-        site: Integers = np.unique(scored.site, return_inverse=True)[1]
         indices = {
             "c_index": divide(*pair_sums(scored, weights, weights)),
-            "c_index_within_site": divide(*pair_sums(scored, weights, weights, site)),
+            "c_index_within_site": c_index_within_sites(scored, weights),
             "ipcw_c_index": divide(*pair_sums(scored, inverse, weights)),
         }
     return indices | {"ibs": _integrated_brier(scored, weights, tail, before)}
+
+
+def c_index_within_sites(scored: Scored, weights: Floats) -> Floats:
+    """(D,) the share of concordant pairs among the comparable pairs of one hospital, over all hospitals together.
+
+    A hospital with one death takes part; NaN with fewer than 5 deaths in all.
+    """
+    if scored.events < MIN_EVENTS:
+        return np.full(len(weights), np.nan)
+    site: Integers = np.unique(scored.site, return_inverse=True)[1]
+    return divide(*pair_sums(scored, weights, weights, site))
 
 
 def pair_sums(scored: Scored, first: Floats, second: Floats, group: Integers | None = None) -> tuple[Floats, Floats]:

@@ -17,7 +17,10 @@ Source: TypeAlias = Literal["patients", "statistics"]
 
 @dataclass(frozen=True)
 class Value:
-    """One V. `low` and `high` bound a 95 % interval; `sd` is over repeats; ValueError for a null without a reason."""
+    """One V. `low` and `high` bound a 95 % interval; `sd` is over repeats; ValueError for a null without a reason.
+
+    `sites` is given for a mean over hospitals: how many could compute it, and `n` and `events` are theirs.
+    """
 
     value: float | None
     low: float | None = None
@@ -27,6 +30,7 @@ class Value:
     events: int | None = None
     source: Source = "patients"
     reason: str | None = None
+    sites: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high", "sd"):
@@ -38,7 +42,8 @@ class Value:
 
     def to_json(self) -> dict[str, float | int | str | None]:
         """The object of metrics.json."""
-        return {
+        counted = {} if self.sites is None else {"sites": self.sites}
+        return counted | {
             "value": self.value,
             "low": self.low,
             "high": self.high,

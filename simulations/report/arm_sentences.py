@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from simulations.report.words import joined, look, main_metrics, metric_name, number, spread, value_of
+from simulations.report.words import joined, key_metric, look, metric_name, number, spread, value_of
 
 __all__ = ["arm_meanings", "extra_arms", "multiplicity"]
 
@@ -29,12 +29,18 @@ def arm_meanings(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 def extra_arms(metrics: dict[str, Any]) -> list[str]:
     """One sentence an arm: what fine-tuning, layers of one's own or alike hospitals change in the federated score."""
-    name, sentences = metric_name(main_metrics(metrics)[0]), []
+    sentences = []
     for arm, says in SAYS.items():
-        changes = [change for place in WHERE if (change := _change(metrics, arm, place))]
+        changes: list[str] = []
+        said = ""
+        for place in WHERE:
+            if change := _change(metrics, arm, place):
+                name = metric_name(key_metric(metrics, place))
+                changes.append(change if name == said else f"{name} {change}")
+                said = name
         if changes:
             why = ": what the differences between hospitals cost" if arm == "iid" else ""
-            sentences.append(f"{says} changes {name} {joined(changes)}{why}.")
+            sentences.append(f"{says} changes {joined(changes)}{why}.")
     return sentences
 
 
@@ -58,7 +64,7 @@ def multiplicity(metrics: dict[str, Any]) -> str:
 
 def _change(metrics: dict[str, Any], arm: str, place: str) -> str:
     """`from .80 to .85 on own patients (95 % interval ...)`; "" where one of both scores is missing."""
-    metric, arms = main_metrics(metrics)[0], metrics.get("arms") or {}
+    metric, arms = key_metric(metrics, place), metrics.get("arms") or {}
     before, after = (value_of(arms.get(each) or {}, place, metric) for each in ("federated", arm))
     if before is None or after is None:
         return ""

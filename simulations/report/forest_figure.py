@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from simulations.report.drawing import INK, MUTED, RULE, canvas, quiet, to_svg
 from simulations.report.row_figures import Mark, span_of
 from simulations.report.sentences import left_out_in_turn
-from simulations.report.words import look, metric_name, number, spread
+from simulations.report.words import at_hospitals, look, metric_name, number, spread
 
 __all__ = ["ForestRow", "forest_figure", "forest_rows"]
 
@@ -51,7 +51,8 @@ def forest_rows(metrics: dict[str, Any], metric: str) -> list[ForestRow]:
     turn = left_out_in_turn(metrics) and any(found.get("unseen_sites") for found in arms.values())
     rows = _sites(metrics, metric, "unseen_sites" if turn else "sites")
     if not turn:
-        rows += [_overall(arms, metric, "own_site_mean", "Own, mean of hospitals")]
+        few = at_hospitals(metrics, metric) or "hospitals"
+        rows += [_overall(arms, metric, "own_site_mean", f"Own, mean of {few}")]
         rows += _sites(metrics, metric, "unseen_sites")
     rows.append(_overall(arms, metric, "unseen", "Unseen, mean of folds" if turn else "Unseen, together"))
     return rows if any(row.known and not row.overall for row in rows) else []

@@ -29,7 +29,16 @@ from simulations.report.score_figures import (
     scores_figure,
     signal_figure,
 )
-from simulations.report.sentences import against_floor, headline, held_branches, left_out_in_turn, ranking, trained
+from simulations.report.sentences import (
+    NOT_PRIVATE,
+    against_floor,
+    headline,
+    held_branches,
+    left_out_in_turn,
+    private_arms,
+    ranking,
+    trained,
+)
 from simulations.report.signature_section import signature_section
 from simulations.report.strategy_section import strategy_section
 from simulations.report.subset_tables import subset_sites, subset_table
@@ -37,7 +46,9 @@ from simulations.report.tables import comparison_table, head_tables, metric_tabl
 from simulations.report.words import (
     METRICS,
     PLACES,
+    at_hospitals,
     joined,
+    key_metric,
     look,
     main_metrics,
     metric_name,
@@ -160,8 +171,10 @@ def _context(
 
 def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
     """The key figure of each arm, large, with what the hospital alone would reach."""
-    main, place = main_metrics(metrics)[0], shown_place(metrics)
+    place = shown_place(metrics)
+    main = key_metric(metrics, place)
     alone = value_of((metrics.get("baselines") or {}).get("site_alone") or {}, place, main)
+    private = bool(private_arms(metrics))
     tiles = []
     for arm, scores in metrics.get("arms", {}).items():
         value = (scores.get(place) or {}).get(main) or {}
@@ -172,6 +185,7 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
                 "value": number(value.get("value")),
                 "spread": f"95 % {spread(value)}" if spread(value) else str(value.get("reason") or ""),
                 "label": f"{metric_name(main)}, {place_name(place).lower()}",
+                "privacy": ("not private" if arm in NOT_PRIVATE else "private") if private else "",
                 "alone": "" if alone is None else f"Hospital alone: {number(alone)}",
             }
         )
@@ -190,7 +204,7 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
     months = max((time for group in groups for time in group["time"]), default=None)
     pictures: dict[str, Sequence[tuple[str, Markup | None]]] = {
         "scores": [
-            (f"{metric_name(metric)}, {place_name(place).lower()}", scores_figure(metrics, metric, place))
+            (_score_title(metrics, metric, place), scores_figure(metrics, metric, place))
             for metric in main
             for place in ("own_site_mean", "unseen")
         ],
@@ -214,6 +228,12 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
         "signal": [("AUC, own patients", signal_figure(metrics.get("signal") or {}, metrics))],
     }
     return {section: [(t, p) for t, p in found if p is not None] for section, found in pictures.items()}
+
+
+def _score_title(metrics: dict[str, Any], metric: str, place: str) -> str:
+    """`c-index, own patients, mean of sites (5 of 18 hospitals)`."""
+    few = at_hospitals(metrics, metric) if place == "own_site_mean" else ""
+    return f"{metric_name(metric)}, {place_name(place).lower()}" + (f" ({few})" if few else "")
 
 
 def _at_one_site(main: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from shared.metrics import LOWER_IS_BETTER
+from shared.privacy.report.sentences import rounded_up
 from simulations.report.words import (
     baseline_name,
     joined,
+    key_metric,
     look,
-    main_metrics,
     metric_name,
     number,
     place_name,
@@ -17,7 +18,19 @@ from simulations.report.words import (
     value_of,
 )
 
-__all__ = ["against_floor", "headline", "held_branches", "hospitals", "left_out_in_turn", "ranking", "trained"]
+__all__ = [
+    "NOT_PRIVATE",
+    "against_floor",
+    "headline",
+    "held_branches",
+    "hospitals",
+    "left_out_in_turn",
+    "private_arms",
+    "ranking",
+    "trained",
+]
+
+NOT_PRIVATE = ("pooled", "local", "finetuned")
 
 WHOM = {
     "unseen": "patients of hospitals that never took part",
@@ -51,6 +64,10 @@ def trained(metrics: dict[str, Any], study: dict[str, Any]) -> str:
     patients, train = (sum(site.get(key) or 0 for site in sites.values()) for key in ("patients", "train"))
     if left_out_in_turn(metrics):
         return f"{text} on {patients} patients of {hospitals(sites)}, each hospital left out of training in turn."
+    protocol = metrics.get("protocol") or {}
+    if protocol.get("name") == "patient-kfold":
+        whom = f"{patients} patients of {hospitals(sites)}"
+        text, sites = f"{text} on {whom}, each patient tested in one of {protocol['folds']} folds", {}
     text += f" by {hospitals(sites)} with {patients} patients, {train} of them for training" if sites else ""
     if unseen.get("patients"):
         text += f". A further {unseen['patients']} patients of {hospitals(unseen.get('sites'))} were never trained on"
@@ -59,7 +76,8 @@ def trained(metrics: dict[str, Any], study: dict[str, Any]) -> str:
 
 def headline(metrics: dict[str, Any]) -> tuple[str, str]:
     """The key result as a title of a few words and a few plain sentences."""
-    main, place = main_metrics(metrics)[0], shown_place(metrics)
+    place = shown_place(metrics)
+    main, own_metric = key_metric(metrics, place), key_metric(metrics, "own_site_mean")
     values = _values(metrics, main, place)
     name = metric_name(main)
     if "federated" not in values:
@@ -72,20 +90,35 @@ def headline(metrics: dict[str, Any]) -> tuple[str, str]:
         title, difference = _verdict(metrics, main, place)
         text += f"; a hospital's own model reaches {number(values['local'])} on average{difference}"
     text += "."
-    own = _values(metrics, main, "own_site_mean") if place == "unseen" else {}
+    own = _values(metrics, own_metric, "own_site_mean") if place == "unseen" else {}
     if {"federated", "local"} <= own.keys():
-        _, difference = _verdict(metrics, main, "own_site_mean")
-        both = f"federated {number(own['federated'])}, local {number(own['local'])}"
+        _, difference = _verdict(metrics, own_metric, "own_site_mean")
+        both = "" if own_metric == main else f"{metric_name(own_metric)}: "
+        both += f"federated {number(own['federated'])}, local {number(own['local'])}"
         text += f" On {WHOM['own_site_mean']}, {both}{difference}."
     if "pooled" in values:
         whose = "" if place == "own_site_mean" else " on the unseen patients"
         text += f" Pooling all training patients in one place reaches {number(values['pooled'])}{whose}."
-    return title, text
+    return title, f"{text} {private_arms(metrics)}".rstrip()
+
+
+def private_arms(metrics: dict[str, Any]) -> str:
+    """Which arms are private and which are not, in a sentence; empty where none is."""
+    spent = [told["epsilon"] for told in (metrics.get("privacy") or {}).values() if told.get("mode") == "local"]
+    plain = [look(arm).name for arm in metrics.get("arms") or {} if arm in NOT_PRIVATE]
+    if not spent or not plain:
+        return ""
+    verb = "is" if len(plain) == 1 else "are"
+    return (
+        f"Federated training was private (epsilon {rounded_up(max(spent))}); {joined(plain)} {verb} not, so "
+        "that differences hold what privacy costs."
+    )
 
 
 def ranking(metrics: dict[str, Any]) -> str:
     """One sentence that says which arm or floor is highest where the key result is read; empty for fewer than two."""
-    main, place = main_metrics(metrics)[0], shown_place(metrics)
+    place = shown_place(metrics)
+    main = key_metric(metrics, place)
     known = {look(arm).name: value for arm, value in _values(metrics, main, place).items()}
     for name, found in metrics.get("baselines", {}).items():
         value = value_of(found, place, main)

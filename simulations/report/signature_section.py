@@ -9,6 +9,7 @@ from simulations.report.words import joined, metric_name, number, spread
 __all__ = ["signature_section"]
 
 PLAIN = "none"
+FEW = 30  # patients, below which an AUC says little
 CLEAR = 0.7  # an AUC from which a hospital counts as recognisable
 
 
@@ -21,7 +22,7 @@ def signature_section(metrics: dict[str, Any]) -> dict[str, Any]:
         return {}
     return {
         "figures": [("AUC of naming the hospital", picture)],
-        "sentences": [_knows(rows), _loses(found.get("gap") or {})],
+        "sentences": [_few(found["n"], found["sites"]) + _knows(rows), _loses(found.get("gap") or {})],
         "table": _table(rows),
         "n": found["n"],
         "sites": found["sites"],
@@ -29,6 +30,10 @@ def signature_section(metrics: dict[str, Any]) -> dict[str, Any]:
         "classes": found.get("classes", "the same class"),
         "corrected": any(row["correction"] != PLAIN for row in rows),
     }
+
+
+def _few(patients: int, sites: int) -> str:
+    return f"Of {patients} patients of {sites} hospitals little can be said. " if patients < FEW else ""
 
 
 def _knows(rows: list[dict[str, Any]]) -> str:

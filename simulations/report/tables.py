@@ -4,7 +4,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulations.report.sentences import hospitals, left_out_in_turn
-from simulations.report.words import DASH, baseline_name, look, metric_name, minus, number, place_name, spread
+from simulations.report.words import (
+    DASH,
+    at_hospitals,
+    baseline_name,
+    look,
+    metric_name,
+    minus,
+    number,
+    own_together,
+    place_name,
+    spread,
+)
 
 __all__ = ["Cell", "Footnotes", "Table", "comparison_table", "head_tables", "metric_table", "site_rows", "site_table"]
 
@@ -50,6 +61,7 @@ class Footnotes:
             return Cell(DASH, mark=self.mark(reason), title=reason)
         facts = [f"n {value['n']}"] if value.get("n") is not None else []
         facts += [f"{value['events']} events"] if value.get("events") is not None else []
+        facts += [f"{value['sites']} hospitals"] if value.get("sites") is not None else []
         facts += [f"SD over repeats {number(value['sd'])}"] if value.get("sd") is not None else []
         facts += ["from merged statistics"] if value.get("from") == "statistics" else []
         return Cell(number(value["value"]), spread(value), title=", ".join(facts))
@@ -68,16 +80,25 @@ class Table:
 def metric_table(metrics: dict[str, Any], place: str, names: list[str]) -> Table:
     """One row a metric, one column an arm or floor that was scored at `place`."""
     notes = Footnotes()
-    columns = [(look(arm).name, scores) for arm, scores in metrics.get("arms", {}).items() if scores.get(place)]
+    columns = [
+        (look(arm).name, own_together(arm, scores) if place == "own" else scores[place])
+        for arm, scores in metrics.get("arms", {}).items()
+        if scores.get(place)
+    ]
     for name, scores in metrics.get("baselines", {}).items():
         if scores.get(place):
-            columns.append((baseline_name(name), scores))
+            columns.append((baseline_name(name), scores[place]))
     rows = [
-        (metric_name(name), "", [notes.cell(scores[place].get(name)) for _, scores in columns])
+        (_of_hospitals(metrics, place, name), "", [notes.cell(values.get(name)) for _, values in columns])
         for name in names
-        if any(name in scores[place] for _, scores in columns)
+        if any(name in values for _, values in columns)
     ]
     return Table([name for name, _ in columns], rows, notes.lines)
+
+
+def _of_hospitals(metrics: dict[str, Any], place: str, metric: str) -> str:
+    few = at_hospitals(metrics, metric) if place == "own_site_mean" else ""
+    return metric_name(metric) + (f", {few}" if few else "")
 
 
 def head_tables(metrics: dict[str, Any], names: list[str]) -> list[tuple[str, Table]]:
@@ -94,9 +115,13 @@ def head_tables(metrics: dict[str, Any], names: list[str]) -> list[tuple[str, Ta
 
 
 def site_table(metrics: dict[str, Any], names: tuple[str, ...]) -> Table:
-    """One row a hospital, one column an arm and main metric; the first 60 hospitals."""
+    """One row a hospital, one column an arm and main metric; the first 60 hospitals.
+
+    Own test patients; where hospitals are left out of training in turn, each as it was scored when it was unseen.
+    """
     notes = Footnotes()
-    arms = {arm: scores["sites"] for arm, scores in metrics.get("arms", {}).items() if scores.get("sites")}
+    key = "unseen_sites" if left_out_in_turn(metrics) else "sites"
+    arms = {arm: scores[key] for arm, scores in metrics.get("arms", {}).items() if scores.get(key)}
     sites = sorted({site for found in arms.values() for site in found})[:SITES_AT_MOST]
     head = [look(arm).name for _ in names for arm in arms]
     rows = [

@@ -13,12 +13,14 @@ from simulations.report.strategy_section import strategy_sentences
 from simulations.report.words import (
     DASH,
     PLACES,
+    at_hospitals,
     baseline_name,
     look,
     main_metrics,
     metric_name,
     minus,
     number,
+    own_together,
     place_name,
     spread,
 )
@@ -58,9 +60,16 @@ def _scores(metrics: dict[str, Any], metric: str) -> Table:
         table.add_column(place_name(place), justify="right")
     reasons: list[str] = []
     for arm, scores in metrics.get("arms", {}).items():
+        scores = {**scores, "own": own_together(arm, scores)}
         table.add_row(f"[bold]{escape(look(arm).name)}[/bold]", *_cells(scores, metric, reasons))
+    found = metrics.get("strategies") or {}
+    for name, scores in found.get("reached", {}).items():
+        if name != found["reference"]:  # which is the federated arm's
+            table.add_row(escape(f"Federated by {look(name).name}"), *_cells(scores, metric, reasons))
     for name, scores in metrics.get("baselines", {}).items():
         table.add_row(escape(baseline_name(name)), *_cells(scores, metric, reasons), style="dim")
+    if few := at_hospitals(metrics, metric):
+        reasons.insert(0, f"the mean of sites is that of {few}")
     if reasons:
         table.caption = escape(f"{DASH} " + "; ".join(reasons))
         table.caption_justify = "left"

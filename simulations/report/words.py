@@ -11,13 +11,16 @@ __all__ = [
     "METRICS",
     "PLACES",
     "Look",
+    "at_hospitals",
     "baseline_name",
     "joined",
+    "key_metric",
     "look",
     "main_metrics",
     "metric_name",
     "minus",
     "number",
+    "own_together",
     "place_name",
     "shown_place",
     "spread",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 DASH = "–"
+ALONE = "each hospital has a model of its own, and their scores are on no common scale: see the mean of sites"
 
 
 @dataclass(frozen=True)
@@ -169,9 +173,35 @@ def main_metrics(metrics: dict[str, Any]) -> tuple[str, ...]:
     return MAIN[task_kind(metrics)]
 
 
+def key_metric(metrics: dict[str, Any], place: str) -> str:
+    """The metric by which arms are compared at `place`: of survival on own patients the c-index within sites.
+
+    The mean of hospitals' c-indices rests on those with deaths enough for one, which may be few.
+    """
+    main = main_metrics(metrics)
+    return "c_index_within_site" if place == "own_site_mean" and "c_index_within_site" in main else main[0]
+
+
+def at_hospitals(metrics: dict[str, Any], metric: str) -> str:
+    """`5 of 18 hospitals` where a mean of sites rests on fewer than train; else an empty string."""
+    every = len((metrics.get("cohort") or {}).get("sites") or {})
+    arms = (metrics.get("arms") or {}).values()
+    counted = [((arm.get("own_site_mean") or {}).get(metric) or {}).get("sites") for arm in arms]
+    fewest = min((n for n in counted if n is not None), default=every)
+    return f"{fewest} of {every} hospitals" if fewest < every else ""
+
+
+def own_together(arm: str, scores: dict[str, Any]) -> dict[str, Any]:
+    """An arm's scores on all own patients ranked together; of local models there are none."""
+    found: dict[str, Any] = scores.get("own") or {}
+    if arm != "local":
+        return found
+    return {name: {**value, "value": None, "reason": ALONE} for name, value in found.items()}
+
+
 def shown_place(metrics: dict[str, Any]) -> str:
     """Where the key result is read: unseen hospitals if any score is there, else the mean over own sites."""
-    main = main_metrics(metrics)[0]
+    main = key_metric(metrics, "unseen")
     unseen = [value_of(arm, "unseen", main) for arm in metrics.get("arms", {}).values()]
     return "unseen" if any(v is not None for v in unseen) else "own_site_mean"
 

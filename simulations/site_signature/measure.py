@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shared.cohort.patients import Patients
-from shared.metrics import MAIN
 from shared.seeds import derive_seed
 from shared.study import ClassificationTask, Study
 from shared.tasks import task_of
 from shared.weights import new_model
 from simulations.arms import Trained, restored
 from simulations.fold import Fold
+from simulations.multiplicity import compared
 from simulations.site_signature.correct import CORRECTIONS, fit_correction
 from simulations.site_signature.meter import LEAST, Named, name_hospital
 
@@ -201,7 +201,8 @@ def with_gap(signature: dict[str, Any], metrics: dict[str, Any]) -> dict[str, An
     `own` is the mean over sites, as where arms are compared. `difference` is own - unseen of `metric`; its interval
     joins the two (MOVER, Zou and Donner 2008), whose patients are different ones.
     """
-    arm, metric = metrics.get("arms", {}).get("federated") or {}, MAIN[metrics["study"]["task"]][0]
+    arm = metrics.get("arms", {}).get("federated") or {}
+    metric = compared(metrics["study"]["task"], "own_site_mean")[0]
     own, unseen = ((arm.get(where) or {}).get(metric) or {} for where in ("own_site_mean", "unseen"))
     gap: dict[str, Any] = {"metric": metric, "own": own or None, "unseen": unseen or None}
     gap |= {"difference": None, "low": None, "high": None}

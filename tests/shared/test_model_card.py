@@ -123,3 +123,22 @@ def test_a_run_without_any_score_says_so() -> None:
     assert "Not measured: no hospital let test statistics leave" in model_card(
         STUDY, metrics_of(arms={"federated": {}})
     )
+
+
+def test_hospitals_that_were_left_out_in_turn_are_told_as_they_were_then() -> None:
+    arm = {
+        "own": {"auc": v(0.8)},
+        "sites": {"A": {"auc": v(0.9)}, "B": {"auc": v(0.8)}},
+        "unseen_sites": {"A": {"auc": v(0.6)}, "B": {"auc": v(0.7)}},
+    }
+    protocol = {"name": "leave-one-site-out", "folds": 2, "repeats": 1}
+    card = model_card(STUDY, metrics_of(arms={"federated": arm}, protocol=protocol))
+    assert "### Between hospitals (AUC, each when it was left out)\n\nWorst: A, 0.600. Best: B, 0.700." in card
+    assert "Means over 1 repeat of 2 folds" in card
+
+
+def test_one_hospital_is_neither_worst_nor_best() -> None:
+    sites = {"A": {"auc": v(0.9)}, "B": {"auc": v(None, reason="one class")}}
+    card = model_card(STUDY, metrics_of(arms={"federated": {"own": {"auc": v(0.8)}, "sites": sites}}))
+    assert "Scored at one hospital of 2 only." in card
+    assert "Worst" not in card

@@ -1,10 +1,12 @@
 """Means over folds and repeats, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from simulations.averages import average, difference
-from simulations.scores import Measured
+from simulations.averages import average, by_site, difference
+from simulations.scores import BySite, Measured, People
 
 NAN = float("nan")
 
@@ -67,3 +69,50 @@ def test_a_difference_is_averaged_over_repeats() -> None:
 @pytest.mark.parametrize("metric", ["auc", "c_index"])
 def test_no_difference_without_values(metric: str) -> None:
     assert difference([[_fold(NAN)]], [[_fold(0.5)]], metric) is None
+
+
+def people(*who: int, died: tuple[int, ...] = (), sites: tuple[str, ...] = ("A",)) -> People:
+    return People(frozenset(who), frozenset(died), frozenset(sites))
+
+
+def test_who_is_scored_in_several_folds_counts_once() -> None:
+    folds = [
+        replace(_fold(0.6, n=3, events=2), people=people(1, 2, 3, died=(1, 2))),
+        replace(_fold(0.8, n=3, events=2), people=people(2, 3, 4, died=(2, 4))),
+    ]
+    found = average([folds, folds])["auc"]
+    assert (found.n, found.events, found.sites) == (4, 3, None)
+    assert "sites" not in found.to_json()
+
+
+def test_a_mean_over_hospitals_tells_those_that_it_is_of() -> None:
+    every = people(1, 2, 3, 4, 5, sites=("A", "B", "C"))
+    folds = [
+        replace(_fold(0.6), people=every, counted={"auc": people(1, 2, sites=("A",))}),
+        replace(_fold(0.8), people=every, counted={"auc": people(2, 4, sites=("A", "C"))}),
+        replace(_fold(NAN), people=every),  # no hospital has a value in this fold
+    ]
+    found = average([folds])["auc"]
+    assert (found.n, found.sites, found.to_json()["sites"]) == (3, 2, 2)
+    nowhere = average([[replace(_fold(NAN), people=every)]])["auc"]
+    assert (nowhere.n, nowhere.sites) == (5, None)
+
+
+def test_too_few_deaths_are_too_few_a_fold() -> None:
+    few = replace(_fold(NAN), reasons={"auc": "fewer than 5 events"})
+    assert average([[few]])["auc"].reason == "fewer than 5 events"
+    assert average([[few, few]])["auc"].reason == "fewer than 5 events a fold"
+
+
+def left_out(site: str, value: float, drawn: list[float]) -> BySite:
+    """A fold whose one unseen hospital is drawn so often in each draw: whatever is drawn, its own score is the same."""
+    counted = {} if np.isnan(value) else {"auc": frozenset([site])}
+    return BySite({"auc": np.array([value])}, {"auc": np.full(len(drawn), value)}, np.array(drawn), counted)
+
+
+def test_where_each_hospital_is_left_out_once_the_folds_are_drawn() -> None:
+    folds = [left_out("A", 0.6, [2, 0, 1]), left_out("B", 0.9, [0, 3, 1]), left_out("C", 0.7, [1, 0, 1])]
+    found = by_site([[*folds, left_out("D", NAN, [5, 5, 5])]], "auc")
+    low, high = np.percentile([(2 * 0.6 + 0.7) / 3, 0.9, (0.6 + 0.9 + 0.7) / 3], [2.5, 97.5])
+    assert found == {"low": pytest.approx(low), "high": pytest.approx(high), "sites": 3}
+    assert by_site([folds[:2]], "auc") == {"low": None, "high": None, "sites": 2}

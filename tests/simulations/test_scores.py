@@ -13,7 +13,7 @@ from simulations.arms import train_arm
 from simulations.averages import average, difference
 from simulations.bootstrap import DRAWS
 from simulations.fold import Fold
-from simulations.scores import Scores, measure_scores, score_arm, subsets_of
+from simulations.scores import Scores, measure_by_site, measure_scores, score_arm, subsets_of
 
 
 def _classified(site: str, y: Sequence[int], p1: Sequence[float]) -> Scored:
@@ -175,3 +175,24 @@ def test_a_subset_scores_the_patients_that_have_any_of_it(
     assert found["own"].n == int((scores.own.site == "AA").sum())
     assert found["sites.BB"].n == 0
     assert found["sites.BB"].reasons["accuracy"] == "no patients"
+
+
+def test_hospitals_with_few_deaths_count_within_sites(make_study: Callable[..., Study]) -> None:
+    study = make_study("task.kind=survival", "task.time_edges=[12]")
+    many = _survived("A", [1, 2, 3, 4, 5, 6], [1] * 6, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    few = _survived("B", [1, 2, 3], [1, 0, 0], [0.1, 0.2, 0.3])  # both pairs are the wrong way round
+    found = measure_scores(Scores(Scored.concat([many, few]), (), True), Fold(study, {}, ("A", "B")))["own_site_mean"]
+    assert found.point["c_index"][0] == 1.0
+    assert found.point["c_index_within_site"][0] == pytest.approx(15 / 17)
+    assert found.counted["c_index"].sites == {"A"}
+    assert found.counted["c_index_within_site"].sites == {"A", "B"}
+
+
+def test_draws_of_hospitals_know_how_many_they_drew(fold: Fold) -> None:
+    found = measure_by_site(Scores(Scored.concat([A, B, C]), UNSEEN[:1], one_model=True), fold)
+    assert found["own_site_mean"].counted["accuracy"] == {"A", "B", "C"}
+    assert found["own_site_mean"].counted["auc"] == {"A", "B"}
+    one = found["unseen"]
+    assert set(one.draws["auc"]) == {0.75}  # of one hospital, whatever is drawn
+    assert one.drawn.mean() == pytest.approx(1, abs=0.15)
+    assert (one.drawn == 0).mean() == pytest.approx(np.exp(-1), abs=0.08)  # which counts for nothing

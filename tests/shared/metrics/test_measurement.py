@@ -8,6 +8,7 @@ from shared.metrics import (
     MAIN,
     Scored,
     bootstrap_weights,
+    computed_at,
     measure,
     measure_site_mean,
     metric_names,
@@ -56,6 +57,49 @@ def test_reasons_of_a_site_mean(survivors: Make) -> None:
     few = scored.take(np.concatenate([np.flatnonzero(scored.event == 0), np.flatnonzero(scored.event)[:4]]))
     assert site_mean_reasons(few)["c_index"] == "at every site: fewer than 5 events"
     assert set(site_mean_reasons(scored.take([])).values()) == {"no patients"}
+
+
+def few_deaths_but_at_ht(scored: Scored) -> Scored:
+    """All of HT; of the other two hospitals the survivors and three deaths each."""
+    rows = [np.flatnonzero(scored.site == "HT")]
+    for site in ("06", "S9"):
+        here = scored.site == site
+        rows += [np.flatnonzero(here & (scored.event == 0)), np.flatnonzero(here & (scored.event == 1))[:3]]
+    return scored.take(np.concatenate(rows))
+
+
+def pairs(scored: Scored) -> tuple[float, float]:
+    """Concordant and comparable pairs of patients of one hospital, counted one by one."""
+    right = every = 0.0
+    for i in np.flatnonzero(scored.event):
+        for j in range(len(scored)):
+            outlived = scored.time[j] > scored.time[i] or (scored.time[j] == scored.time[i] and not scored.event[j])
+            if scored.site[i] == scored.site[j] and outlived:
+                every += 1
+                right += 1.0 if scored.risk[i] > scored.risk[j] else 0.5 * (scored.risk[i] == scored.risk[j])
+    return right, every
+
+
+def test_within_sites_counts_hospitals_that_have_too_few_deaths_for_an_index_of_their_own(survivors: Make) -> None:
+    scored = few_deaths_but_at_ht(survivors(120))
+    found = measure_site_mean(scored)
+    right, every = pairs(scored)
+    assert found["c_index_within_site"][0] == pytest.approx(right / every)
+    alone = measure(scored.take(scored.site == "HT"))
+    assert found["c_index"][0] == alone["c_index"][0] != found["c_index_within_site"][0]
+    at = computed_at(scored)
+    assert at["c_index"] == ["HT"]
+    assert at["c_index_within_site"] == ["06", "HT", "S9"]
+    assert "c_index" not in computed_at(scored.take(scored.site == "S9"))
+
+
+def test_within_sites_of_draws_is_that_of_repeated_patients(survivors: Make) -> None:
+    scored = few_deaths_but_at_ht(survivors(90))
+    weights = bootstrap_weights(len(scored), draws=4, seed=1)
+    drawn = measure_site_mean(scored, weights)["c_index_within_site"]
+    for value, row in zip(drawn, weights.astype(int), strict=True):
+        right, every = pairs(scored.take(np.repeat(np.arange(len(scored)), row)))
+        assert value == pytest.approx(right / every)
 
 
 def test_what_can_be_measured_has_no_reason(classes: Make) -> None:

@@ -43,3 +43,11 @@ def test_nothing_scored_by_hospital_gives_no_figure(metrics_of: Make) -> None:
     for arm in metrics["arms"].values():
         arm["sites"], arm["unseen_sites"] = {}, {}
     assert forest_figure(metrics, "c_index") is None
+
+
+def test_the_mean_says_over_how_many_hospitals(metrics_of: Make) -> None:
+    metrics = metrics_of("survival")
+    for found in metrics["arms"].values():
+        found["own_site_mean"]["c_index"]["sites"] = 3
+    names = [row.name for row in forest_rows(metrics, "c_index")]
+    assert f"Own, mean of 3 of {len(metrics['cohort']['sites'])} hospitals" in names

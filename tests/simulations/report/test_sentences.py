@@ -110,3 +110,31 @@ def test_a_linear_floor_above_an_arm_is_said_for_every_arm_that_loses(metrics_of
     metrics["baselines"]["random_forest"] = metrics["baselines"]["linear_all"]
     metrics["floors"] = [{**row, "floor": "random_forest"} for row in metrics["floors"]]
     assert "the best classical model of the pooled patients (Random forest, AUC 0.900)" in against_floor(metrics)[0]
+
+
+def test_survival_on_own_patients_is_told_within_sites(metrics_of: Make) -> None:
+    metrics = metrics_of("survival")
+    within = metrics["arms"]["federated"]["own_site_mean"]["c_index_within_site"]["value"]
+    assert f"training hospitals, c-index within sites: federated {number(within)}" in headline(metrics)[1]
+    for arm in metrics["arms"].values():
+        del arm["unseen"]
+    assert f"the federated model reaches c-index within sites {number(within)}" in headline(metrics)[1]
+    assert ranking(metrics).startswith("Highest first, c-index within sites, own patients, mean of sites")
+
+
+def test_a_private_arm_is_told_from_those_that_are_not(metrics_of: Make) -> None:
+    metrics = metrics_of("classification")
+    assert "private" not in headline(metrics)[1]
+    metrics["privacy"] = {"A": {"mode": "local", "epsilon": 3.991}, "B": {"mode": "local", "epsilon": 2.0}}
+    assert headline(metrics)[1].endswith(
+        "Federated training was private (epsilon 4.00); Pooled and Local are not, so that differences hold what "
+        "privacy costs."
+    )
+
+
+def test_of_patient_kfold_no_fold_stands_for_all(metrics_of: Make) -> None:
+    metrics = metrics_of("classification")
+    metrics["protocol"] |= {"name": "patient-kfold", "folds": 5}
+    text = trained(metrics, {})
+    assert "each patient tested in one of 5 folds" in text
+    assert "for training" not in text

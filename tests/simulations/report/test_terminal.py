@@ -55,3 +55,22 @@ def test_tables_fit_a_terminal_of_100_columns(metrics_of: Make) -> None:
     text = printed(metrics_of("survival"), width=100)
     assert "Hospital alone " in text
     assert "…" not in text
+
+
+def test_local_models_have_no_list_of_all_own_patients(metrics_of: Make) -> None:
+    metrics = metrics_of("classification")
+    text = printed(metrics)
+    local = next(line for line in text.splitlines() if line.startswith("Local"))
+    own, mean = (metrics["arms"]["local"][place]["auc"]["value"] for place in ("own", "own_site_mean"))
+    assert f"{mean:.3f}" in local
+    assert local.split()[1] == "–"
+    assert own != mean
+    assert "on no common scale" in text
+
+
+def test_a_mean_over_few_hospitals_says_over_how_many(metrics_of: Make) -> None:
+    metrics = metrics_of("survival")
+    assert "the mean of sites is that of" not in printed(metrics)
+    metrics["arms"]["local"]["own_site_mean"]["c_index"]["sites"] = 1
+    text = printed(metrics)
+    assert text.count(f"the mean of sites is that of 1 of {len(metrics['cohort']['sites'])} hospitals") == 1
