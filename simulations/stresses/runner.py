@@ -35,7 +35,7 @@ __all__ = ["stress_curves"]
 
 STRESS_FILE = "stress.json"
 SCHEMA = 2  # of that file
-FORMAT = 1  # of what a point holds; part of its name
+FORMAT = 2  # of what a point holds; part of its name
 PLACES = ("own", "own_site_mean", "unseen")
 
 
@@ -167,7 +167,9 @@ def _train(dosed: Dosed, fold: Fold, arm: str, checkpoints: Path) -> Point:
     finally:
         shutil.rmtree(checkpoints, ignore_errors=True)
     facts = {"seconds": round(trained.seconds, 2), "missing": lost_answers(trained), "training": len(fold.training)}
-    return Point({where: measured[where] for where in PLACES if where in measured}, facts)
+    # numbers of patients alone, as in the file that is read when the point is wanted again
+    kept = {where: replace(measured[where], people=None, counted={}) for where in PLACES if where in measured}
+    return Point(kept, facts)
 
 
 def _content(

@@ -93,7 +93,7 @@ def test_every_value_is_complete_and_null_only_with_a_reason(metrics: dict[str, 
     values = [v for part in ("arms", "baselines") for v in _values(metrics[part])]
     assert len(values) > 100
     for v in values:
-        assert set(v) == V
+        assert set(v) - {"sites"} == V  # of a mean over hospitals, how many
         assert v["from"] == "patients"
         assert v["n"] > 0
         if v["value"] is None:
@@ -102,6 +102,9 @@ def test_every_value_is_complete_and_null_only_with_a_reason(metrics: dict[str, 
         else:
             assert v["reason"] is None
             assert v["low"] <= v["high"]
+    for arm in metrics["arms"].values():
+        assert {v["sites"] for v in arm["own_site_mean"].values()} <= set(range(1, len(TRAINING) + 1))
+        assert not any("sites" in v for v in arm["unseen"].values())
     own = metrics["arms"]["federated"]["own"]["accuracy"]
     assert own["low"] <= own["value"] <= own["high"]
     assert own["sd"] is not None  # there were two repeats
