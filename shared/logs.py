@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -10,10 +11,13 @@ __all__ = ["configure_logs", "get_logger"]
 get_logger = structlog.get_logger
 
 
-def configure_logs(level: int = logging.INFO) -> None:
-    """Send log lines to standard error: coloured on a terminal, JSON otherwise."""
-    terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(sort_keys=True)
+def configure_logs(level: int = logging.INFO, *, plain: bool = False) -> None:
+    """Send log lines to standard error: coloured on a terminal, JSON otherwise; `plain`, as `warning: sentence`."""
+    renderer: Any = structlog.processors.JSONRenderer(sort_keys=True)
+    if plain:
+        renderer = _sentence
+    elif sys.stderr.isatty():
+        renderer = structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -26,3 +30,10 @@ def configure_logs(level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _sentence(_: Any, __: str, event: Any) -> str:
+    """`warning: what happened (name value, ...)`, for a person who started the command; a traceback below."""
+    level, said, trace = event.pop("level"), event.pop("event"), event.pop("exception", "")
+    facts = ", ".join(f"{name} {value}" for name, value in sorted(event.items()) if name != "timestamp")
+    return f"{level}: {said}{f' ({facts})' if facts else ''}{f'{chr(10)}{trace}' if trace else ''}"

@@ -86,7 +86,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def adapt(study: Study, cohort: Path, *, synthetic: bool, folder: Path | None = None) -> tuple[Study, list[str]]:
+def adapt(
+    study: Study, cohort: Path, *, synthetic: bool, folder: Path | None = None, told: str = ""
+) -> tuple[Study, list[str]]:
     """The study, resolved for `cohort`, and one sentence for every change.
 
     Parameters
@@ -99,10 +101,12 @@ def adapt(study: Study, cohort: Path, *, synthetic: bool, folder: Path | None = 
         The cohort is mmfed's own, whose genes are the packaged panel.
     folder
         Folder of the study file, to which a GMT path is relative.
+    told
+        What an error calls the cohort, "" = its folder.
     """
     notes: list[str] = []
     clinical = read_clinical(cohort)
-    study = _available(study, cohort, clinical, notes)
+    study = _available(study, cohort, clinical, notes, told or str(cohort))
     study = _genes(study, cohort, synthetic, notes)
     study = _labels(study, clinical[~clinical["case_id"].isin(read_exclusions(cohort))], notes)
     # parsed again, so that what the cohort supplied is held to the same rules as what a person wrote
@@ -115,7 +119,7 @@ def of_fold(study: Study, repeat: int, fold: int) -> Study:
     return study.model_copy(update={"seed": study.seed + repeat, "split": split})
 
 
-def _available(study: Study, cohort: Path, clinical: pd.DataFrame, notes: list[str]) -> Study:
+def _available(study: Study, cohort: Path, clinical: pd.DataFrame, notes: list[str], told: str) -> Study:
     """Drop the modalities that the cohort has no files for."""
     use = study.modalities
     slides = read_slides(cohort) if use.slides else None
@@ -130,7 +134,8 @@ def _available(study: Study, cohort: Path, clinical: pd.DataFrame, notes: list[s
     dropped = [name for name in use.names if not there[name]]
     if len(dropped) == len(use.names):
         raise StudyError(
-            f"{cohort}: expected files for at least one of {', '.join(use.names)}, got none; use another one"
+            f"{told}: expected files for at least one of {', '.join(use.names)}, got none; use another one, or another "
+            f"study than {study.name}"
         )
     if not dropped:
         return study

@@ -33,6 +33,8 @@ from simulations.detection_scores import own_patients, score_detectors, unseen_p
 from simulations.ready import Progress, Ready, make_ready
 from simulations.report import write_report
 from simulations.results import RunRecord, run_json
+from simulations.run_folder import claim, held_of, refuse_other
+from simulations.tested import cohort_line
 
 if TYPE_CHECKING:
     from simulations.options import Options
@@ -43,7 +45,10 @@ log = structlog.get_logger()
 
 
 def simulate_detection(
-    options: "Options", progress: Progress, say: Callable[[str], None]
+    options: "Options",
+    progress: Progress,
+    say: Callable[[str], None],
+    tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[Path, dict[str, Any]]:
     """As `simulate`; the run folder holds `detector/` too, which a site file can name for its crops."""
     started, clock = datetime.now(UTC), time.perf_counter()
@@ -58,17 +63,20 @@ def simulate_detection(
         merge=options.merge_small,
         least=options.min_site_patients,
         progress=progress,
+        check=lambda found: refuse_other(options.out, held_of(found, options.cohort)),
     )
-    study = ready.study
+    study, held = ready.study, held_of(ready, options.cohort)
     folder = options.out or Path("runs") / f"{study.name}-{started:%Y%m%d-%H%M%S}"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / DETECTOR, ignore_errors=True)  # of an earlier run in this folder
     record = RunRecord()
     for repeat in range(options.repeats):
         fold = make_picture_fold(ready.hospitals, of_fold(study, repeat, 0), options.min_site_patients)
         if repeat == 0:
             prepared = time.perf_counter() - clock
+            claim(folder, held)
+            shutil.rmtree(folder / DETECTOR, ignore_errors=True)  # of an earlier run in this folder
             cohort, training = _cohort(fold, ready.left_out), fold.training
+            sizes = {site: data.patients + len(data.boxed) for site, data in fold.sites.items()}
+            tell(cohort_line(held.cohort, sizes, ready.split))
             learned = sum(len(fold.sites[site].train) for site in training)
         _run_repeat(options, ready, fold, folder, record, repeat, progress)
         del fold  # pictures of one repeat at a time are enough

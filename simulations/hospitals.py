@@ -24,7 +24,7 @@ from simulations.tcga.barcodes import is_tcga, other_programmes, programme_of
 from simulations.tcga.merge_small import Rule, merge_small_sites
 from simulations.tcga.tissue_source_sites import site_notes
 
-__all__ = ["Hospital", "site_of_patients", "split_cohort", "write_hospitals"]
+__all__ = ["Hospital", "site_of_patients", "split_cohort", "split_of", "write_hospitals"]
 
 TABLES = ("mutations", "copy_number")
 LINKED = ("slides", "imaging", "features/slides")
@@ -45,6 +45,11 @@ class Hospital:
         return self.folder / "site.toml"
 
 
+def split_of(clinical: pd.DataFrame, split: str | None) -> str:
+    """`split`; without one, `tss` if every case_id is a TCGA barcode, else `column:site`."""
+    return split or ("tss" if all(_barcodes(clinical["case_id"].tolist())) else "column:site")
+
+
 def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str]:
     """case_id -> site.
 
@@ -53,8 +58,7 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
     clinical
         The cohort's clinical table.
     split
-        `tss` (the second field of a TCGA barcode), `column:NAME`, or None: `tss` if every case_id is a TCGA barcode,
-        else `column:site`.
+        `tss` (the second field of a TCGA barcode), `column:NAME`, or None, as in `split_of`.
 
     Raises
     ------
@@ -63,11 +67,9 @@ def site_of_patients(clinical: pd.DataFrame, split: str | None) -> dict[str, str
         or `split` is none of these.
     """
     cases = clinical["case_id"].tolist()
-    barcodes = [
-        case.startswith("TCGA-") and len(case.split("-")) >= 3 and len(case.split("-")[1]) == 2 for case in cases
-    ]
+    barcodes = _barcodes(cases)
     others = other_programmes(cases) if any(programme_of(case) for case in cases if not is_tcga(case)) else ""
-    split = split or ("tss" if all(barcodes) else "column:site")
+    split = split_of(clinical, split)
     if split == "tss":
         if not all(barcodes):
             got = others or f"{barcodes.count(False)} other case ids"
@@ -150,6 +152,11 @@ def _inputs(cohort: Path) -> list[Path]:
     series = [path for path in (cohort / "slides").glob("*/*.dcm") if path.is_file()]
     encoder = [path for path in (cohort / ENCODER_FILE,) if path.is_file()]
     return sorted(files + series + encoder)
+
+
+def _barcodes(cases: Sequence[str]) -> list[bool]:
+    """Whether each is a TCGA barcode, whose second field names the hospital."""
+    return [case.startswith("TCGA-") and len(case.split("-")) >= 3 and len(case.split("-")[1]) == 2 for case in cases]
 
 
 def _site_id(text: str) -> str:

@@ -1,6 +1,7 @@
 """What `python simulations/run.py` was asked to do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import BadInput
@@ -38,6 +39,7 @@ class Options:
     stress: Path | None = None  # folder of finished dose-response curves that the report shows
     seed: int | None = None  # None = the study's
     settings: tuple[str, ...] = ()  # --set key=value
+    typed: Mapping[str, str] = field(default_factory=dict)  # how a fault begins -> the option that set it
     out: Path | None = None
     cache: Path = Path("cache")
     workers: int = 2
@@ -58,6 +60,7 @@ class Options:
             folds=self.folds,
             seed=self.seed,
             out=self.out,
+            typed={**self.typed, "split.folds": "--folds"} if self.folds else self.typed,
         )
         if self.stress is not None:
             faults += self._stress_faults(self.stress)

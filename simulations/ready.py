@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client.prepare.preparation import prepare
 from client.prepare.settings import PrepareSettings
+from shared.cohort.tables import read_clinical
 from shared.errors import CohortError, NoPatients
 from shared.site import read_site
 from shared.study import DetectionTask, Study
 from simulations.adapt import adapt, override
 from simulations.disclosure_file import disclosure_notes
-from simulations.hospitals import Hospital, split_cohort
+from simulations.hospitals import Hospital, split_cohort, split_of
 from simulations.left_out_file import left_out_of
 from simulations.lung_cohort import LUNG, write_lung
 from simulations.synthetic import KINDS, MARKER, cohort_folder, write_cohort
@@ -35,6 +36,7 @@ class Ready:
     hospitals: list[Hospital]  # those with a patient that the study can use
     notes: tuple[str, ...]  # one sentence for everything that was changed to fit
     left_out: Counter[str] = field(default_factory=Counter)  # reason -> patients of its source, not in the cohort
+    split: str = ""  # what tells the hospitals apart, as --split takes it
 
 
 def make_ready(
@@ -49,6 +51,7 @@ def make_ready(
     merge: Rule = "none",
     least: int = 20,
     progress: Progress,
+    check: Callable[["Ready"], None] = lambda ready: None,
 ) -> Ready:
     """Draw or find the cohort, fit the study to it, split it by hospital and prepare every hospital.
 
@@ -64,6 +67,8 @@ def make_ready(
         Folder of the study file, to which a GMT path is relative.
     merge, least
         How tissue source sites of fewer than `least` patients are put together, as in `split_cohort`.
+    check
+        Is shown everything before any hospital is prepared, and may refuse it.
 
     Raises
     ------
@@ -72,15 +77,29 @@ def make_ready(
     """
     written = override(study, settings)
     folder, synthetic, known = _cohort_of(cohort, written.seed, cache, workers, progress)
-    fitting, changed = adapt(written, folder, synthetic=synthetic, folder=study_folder)
+    fitting, changed = adapt(written, folder, synthetic=synthetic, folder=study_folder, told=f"--cohort {cohort}")
+    split = split_of(read_clinical(folder), split)
     missing = left_out_of(folder)
     said: list[str] = []
-    notes = [*known, *disclosure_notes(folder), *changed]
+    notes = [*known, *disclosure_notes(folder), *changed, *_split_notes(fitting, split)]
     everyone = split_cohort(folder, split, cache / "hospitals", merge=merge, least=least, say=said.append)
     if not synthetic or merge != "none":  # the site codes of a synthetic cohort are made up
         notes += said
-    able = prepare_hospitals(everyone, fitting, progress)
-    return Ready(fitting, folder, synthetic, everyone, able, tuple(notes), missing)
+    ready = Ready(fitting, folder, synthetic, everyone, everyone, tuple(notes), missing, split)
+    check(ready)
+    return replace(ready, hospitals=prepare_hospitals(everyone, fitting, progress))
+
+
+def _split_notes(study: Study, split: str) -> list[str]:
+    """A sentence where the column that tells hospitals apart is one that the study learns from or predicts."""
+    column, clinical = split.removeprefix("column:"), study.modalities.clinical
+    if clinical is not None and column in clinical.columns:
+        used = "a clinical input of the model, which has one value at every hospital and differs from each to the next"
+    elif column in getattr(study.task, "columns", ()):
+        used = "what the study predicts, so that every hospital has patients of one class"
+    else:
+        return []
+    return [f"The patients are split by {column}, which is also {used}: choose another --split."]
 
 
 def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progress) -> tuple[Path, bool, list[str]]:
@@ -93,6 +112,8 @@ def _cohort_of(name: str, seed: int, cache: Path, workers: int, progress: Progre
         folder = Path(name)
         if not folder.is_dir():
             names = ", ".join(f"`{name}`" for name in (*(kind.cohort for kind in KINDS), LUNG))
+            if folder.name != name:
+                raise CohortError(f"--cohort: expected a folder, got no such folder {name!r}; check the path")
             raise CohortError(f"--cohort: expected a folder or one of {names}, got {name!r}; check the path")
         return folder, (folder / MARKER).is_file(), []
     folder = cohort_folder(cache, kind, seed)

@@ -23,9 +23,16 @@ def main(
     ] = "",
     cohort: Annotated[
         str,
-        typer.Option(help="A folder, `synthetic` (glioma), `bone`, `breast` or `lung` (real); default: the study's."),
+        typer.Option(
+            help="A folder, `synthetic` (glioma), `bone`, `breast`, `features` or `lung` (real); default: the study's."
+        ),
     ] = "",
-    split: Annotated[str, typer.Option(help="tss, or column:NAME: the patient's site.")] = "",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="tss, or column:NAME: the patient's site; default: tss for TCGA barcodes, column:site for other ids."
+        ),
+    ] = "",
     min_site_patients: Annotated[
         int | None, typer.Option(help="Smaller sites are never trained on; default: 20, of `lung` 1.")
     ] = None,
@@ -72,11 +79,11 @@ def main(
 
       python simulations/run.py --cohort lung
 
-      python simulations/run.py --cohort ../shared/data/tcga_gbmlgg --split tss --study glioma_idh.toml --repeats 5
+      python simulations/run.py --cohort DIR --split tss --study glioma_idh --repeats 5
     """
     from shared.study import read_study
-    from simulations.adapt import override
     from simulations.engine import open_engine
+    from simulations.option_faults import override_as_typed
     from simulations.private_settings import private_settings
     from simulations.progress import progress_bars
     from simulations.report import print_summary
@@ -86,7 +93,7 @@ def main(
     from simulations.tcga.merge_small import rule_of
 
     console = Console()
-    configure_logs(level=30)
+    configure_logs(level=30, plain=True)
     if not study:
         study = study_of(cohort)
         if study != DEFAULT:
@@ -101,8 +108,11 @@ def main(
         raise BadInput(
             f"--epsilon: expected more than 0, or 0 for training without privacy, got {epsilon:g}; correct it"
         )
+    typed = {"split.protocol": "--protocol"} if protocol else {}
+    typed |= {"training.rounds": "--rounds"} if rounds else {}
     if epsilon:
-        private = private_settings(override(parsed, settings), epsilon)
+        private = private_settings(override_as_typed(parsed, settings, typed), epsilon)
+        typed |= dict.fromkeys(("privacy.epsilon", "expected an epsilon"), "--epsilon")
         console.print("[bold]With --epsilon:[/bold]", *private, sep="\n  ", markup=True, highlight=False)
         settings += [line for line in private if _key(line) not in map(_key, settings)]
     options = Options(
@@ -120,13 +130,19 @@ def main(
         stress=stress,
         seed=None if seed == -1 else seed,
         settings=tuple(settings),
+        typed=typed,
         out=out,
         cache=cache,
         command=shlex.join(["python", "simulations/run.py", *sys.argv[1:]]),
     )
     log = structlog.get_logger()
     with open_engine(engine) as opened, progress_bars(console) as progress:
-        folder, metrics = simulate(replace(options, engine=opened), progress, lambda line: log.warning(line))
+        folder, metrics = simulate(
+            replace(options, engine=opened),
+            progress,
+            lambda line: log.warning(line),
+            lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False),
+        )
     print_summary(metrics, console)
     for line in privacy_lines(metrics):
         console.print(line, soft_wrap=True, highlight=False)

@@ -15,7 +15,6 @@ from server.checkpoint import write_atomically
 from server.heads import FILE as HEADS
 from server.privacy_report import write_run_report
 from server.results import write_manifest, write_study
-from shared.cohort.load import SitePatients
 from shared.errors import WorkFailed
 from shared.metrics import MAIN
 from shared.model_card import model_card
@@ -36,28 +35,37 @@ from simulations.private_settings import private_notes
 from simulations.ready import Progress, make_ready
 from simulations.report import write_report
 from simulations.results import metrics_json
+from simulations.run_folder import claim, held_of, refuse_other
 from simulations.site_signature.measure import with_gap
 from simulations.strategies import strategies_json
 from simulations.stresses.finished import STRESS_FILE, read_stress, stress_part
+from simulations.tested import cohort_line, protocol_line
 from simulations.training import Training
 
 __all__ = ["Options", "Progress", "simulate"]
 
 
-def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
+def simulate(
+    options: Options,
+    progress: Progress,
+    say: Callable[[str], None],
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[Path, dict[str, Any]]:
     """Run it all; returns the run folder and the content of metrics.json.
+
+    `say` is given what a reader is warned of, `tell` who is in the run and who is tested.
 
     Raises
     ------
     BadInput
-        The study, an option or the cohort is wrong.
+        The study, an option or the cohort is wrong, or the folder holds another run.
     WorkFailed
         The federation did not reach its quorum, or a training diverged.
     """
     if isinstance(options.study.task, DetectionTask):
         from simulations.detection import simulate_detection  # reads pictures where all else reads features
 
-        return simulate_detection(options, progress, say)
+        return simulate_detection(options, progress, say, tell)
     started, clock = datetime.now(UTC), time.perf_counter()
     ready = make_ready(
         options.study,
@@ -70,6 +78,7 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         merge=options.merge_small,
         least=options.min_site_patients,
         progress=progress,
+        check=lambda found: refuse_other(options.out, held_of(found, options.cohort)),
     )
     study, hospitals, synthetic = ready.study, ready.hospitals, ready.synthetic
     for note in ready.notes:
@@ -78,20 +87,25 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     curves = None if stress is None else stress_part(stress, study, options.cohort, ready.notes)
     prepared = time.perf_counter() - clock
     folder = options.out or Path("runs") / f"{study.name}-{started:%Y%m%d-%H%M%S}"
-    folder.mkdir(parents=True, exist_ok=True)
+    everybody, excluded = load_sites(hospitals, study)
+    sizes, held = {site: len(data.patients) for site, data in everybody.items()}, held_of(ready, options.cohort)
+    del everybody  # every fold has its own
     training = Training(options, ready, folder, progress)
     record = training.record
     first: list[Fold] = []
     for repeat in range(options.repeats):
         folds = make_folds(hospitals, of_fold(study, repeat, 0), options.min_site_patients, options.folds)
-        first = first or folds
+        if not first:  # nothing was wrong
+            first = folds
+            claim(folder, held)
+            tell(cohort_line(held.cohort, sizes, ready.split))
+            tell(protocol_line(folds, sizes, options.min_site_patients))
         record.folds.append([fold_digest(fold) for fold in folds])
         training.repeat(folds, repeat)
     if not record.arms:
         raise WorkFailed("; ".join(record.failed.values()))
-    everybody, excluded = load_sites(hospitals, study)
     excluded += _left_out(ready.everyone) + ready.left_out
-    excluded += _without_part(everybody, first)
+    excluded += _without_part(sizes, first)
     notes = (
         list(ready.notes)
         + _notes(study, hospitals, synthetic)
@@ -129,7 +143,12 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
         "started": started.isoformat(timespec="seconds"),
         "calibration": calibration(record.scored),
         "fairness": fairness(study, record.groups),
-        "pairing": {"cohort": cohort_digest(first), "folds": record.folds},
+        "pairing": {
+            "source": held.cohort,
+            "everyone": held.patients,
+            "cohort": cohort_digest(first),
+            "folds": record.folds,
+        },
     }
     if record.strategies:
         own = {study.federation.strategy: record.arms["federated"]}
@@ -161,9 +180,9 @@ def simulate(options: Options, progress: Progress, say: Callable[[str], None]) -
     return folder, metrics
 
 
-def _without_part(sites: Mapping[str, SitePatients], folds: Sequence[Fold]) -> Counter[str]:
+def _without_part(sizes: Mapping[str, int], folds: Sequence[Fold]) -> Counter[str]:
     """Patients of hospitals that are in no fold, neither trained on nor unseen."""
-    absent = sum(len(data.patients) for site, data in sites.items() if not any(site in fold.sites for fold in folds))
+    absent = sum(size for site, size in sizes.items() if not any(site in fold.sites for fold in folds))
     return Counter({"hospital too small to be left out in turn": absent}) if absent else Counter()
 
 

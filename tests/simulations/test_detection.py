@@ -20,7 +20,7 @@ from client.prepare.imaging.detector import open_detector
 from client.prepare.imaging.detector_file import read_detector
 from client.session import forget_sessions, warm_model
 from shared.cohort.imaging_sheet import read_imaging
-from shared.errors import CohortError, Refused, StudyError, WorkFailed
+from shared.errors import BadInput, CohortError, Refused, StudyError, WorkFailed
 from shared.metrics.detection import measure_detected
 from shared.site import read_site
 from shared.weights import new_model, take_arrays
@@ -168,16 +168,24 @@ def test_pictures_of_one_repeat_at_a_time_are_kept(cohort: Path, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_detector_of_an_earlier_run_goes(run: tuple[Path, dict[str, Any]], cohort: Path, tmp_path: Path):
-    folder = shutil.copytree(run[0], tmp_path / "run")
-    given: dict[str, Any] = {"cohort": str(cohort), "min_site_patients": 12, "out": folder}
-    given |= {"cache": cohort.parent / "cache"}
-    diverging = detection_study(rounds=1, learning_rate=1e30)
-    with pytest.raises(WorkFailed):
-        simulate(Options(study=diverging, arms=("pooled",), **given), lambda *_: None, lambda _: None)
-    assert not (folder / "detector").exists()
+    given: dict[str, Any] = {"cohort": str(cohort), "min_site_patients": 12, "cache": cohort.parent / "cache"}
+    diverging, folder = detection_study(rounds=1, learning_rate=1e30), tmp_path / "diverging"
     shutil.copytree(run[0] / "detector", folder / "detector")
-    simulate(Options(study=detection_study(rounds=1), arms=("local",), **given), lambda *_: None, lambda _: None)
+    with pytest.raises(WorkFailed):
+        simulate(Options(study=diverging, arms=("pooled",), out=folder, **given), lambda *_: None, lambda _: None)
     assert not (folder / "detector").exists()
+    again = shutil.copytree(run[0], tmp_path / "run")
+    simulate(Options(study=STUDY, arms=("local",), out=again, **given), lambda *_: None, lambda _: None)
+    assert not (again / "detector").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_run_is_left_alone(run: tuple[Path, dict[str, Any]], cohort: Path):
+    given: dict[str, Any] = {"cohort": str(cohort), "min_site_patients": 12, "out": run[0]}
+    given |= {"cache": cohort.parent / "cache"}
+    with pytest.raises(BadInput, match="which holds lesions .* with other settings; choose another --out"):
+        simulate(Options(study=detection_study(rounds=1), **given), lambda *_: None, lambda _: None)
+    assert (run[0] / "detector").exists()
 
 
 @pytest.mark.slow

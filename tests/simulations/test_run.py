@@ -89,7 +89,7 @@ def test_help_shows_examples(command: Command) -> None:
     code, out, _ = command("--help")
     assert code == 0
     assert "--cohort" in out
-    assert "python simulations/run.py --cohort ../shared/data/tcga_gbmlgg" in " ".join(out.split())
+    assert "python simulations/run.py --cohort DIR --split tss --study glioma_idh" in " ".join(out.split())
 
 
 def _one_sentence(answer: tuple[int, str, str]) -> str:
@@ -98,7 +98,7 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
     assert code == 2
     assert out == ""
     *logged, error = err.splitlines()
-    assert all(json.loads(line)["level"] == "warning" for line in logged)
+    assert all(line.startswith("warning: ") for line in logged)
     assert error.startswith("error: ")
     return error.removeprefix("error: ")
 
@@ -112,6 +112,7 @@ def _one_sentence(answer: tuple[int, str, str]) -> str:
         (["--set", "training.rounds"], "--set: expected key=value, got 'training.rounds'; write e.g. --set "),
         (["--folds", "-1"], "--folds: expected at least 1, got -1; correct it"),
         (["--seed", "-2"], "--seed: expected 0 or more, or -1 for the study's, got -2; correct it"),
+        (["--cohort", "/no/such"], "--cohort: expected a folder, got no such folder '/no/such'; check the path"),
     ],
 )  # fmt: skip
 def test_wrong_options_give_one_sentence(command: Command, arguments: list[str], message: str) -> None:
@@ -124,6 +125,83 @@ def test_an_unknown_key_is_named(command: Command, tiny_cohort: Path) -> None:
     assert err == (
         "error: --set: 1 fault\n  training.round: expected a known key, got an unknown one; write 'rounds'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol", "leave-one-out"], "--protocol: expected 'holdout', "),
+        (["--protocol", "patient-kfold", "--folds", "1"], "--folds: expected greater than or equal to 2, got 1"),
+        (["--rounds", "-1"], "--rounds: expected greater than or equal to 1, got -1"),
+        (["--protocol", "leave-one-out", "--epsilon", "8"], "--protocol: expected 'holdout', "),
+    ],
+)
+def test_a_fault_names_the_option_that_was_typed(command: Command, arguments: list[str], message: str) -> None:
+    error = _told(command(*arguments))
+    assert error.startswith(f"error: {message}")
+    assert "leave-one-out" not in arguments or error.endswith('got "leave-one-out"; write leave-one-site-out')
+
+
+def test_other_faults_stay_with_set(command: Command) -> None:
+    _, _, err = command("--epsilon", "1e-9", "--set", "training.round=3", "--rounds", "-1")
+    assert [line.split(":")[0] for line in err.splitlines()] == ["error", "--set", "  training.round"]
+    assert _told(command("--epsilon", "1e-9")).startswith("error: --epsilon: expected an epsilon that some noise can")
+    code, _, err = command("--set", "split.protocol=leave-one-out")
+    assert (code, err.splitlines()[0]) == (2, "error: --set: 1 fault")
+
+
+def _told(answer: tuple[int, str, str]) -> str:
+    code, _, err = answer
+    assert code == 2
+    return err.removesuffix("\n")
+
+
+def test_help_tells_every_cohort_and_the_split_that_is_taken(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = " ".join(command("--help")[1].replace("│", " ").split())
+    assert "`features`" in text
+    assert "default: tss for TCGA barcodes, column:site for other ids" in text
+
+
+def test_a_cohort_without_the_data_of_a_study_is_named_as_it_was_typed(command: Command) -> None:
+    error = _one_sentence(command("--cohort", "lung", "--study", "glioma_idh"))
+    assert error == (
+        "--cohort lung: expected files for at least one of slides, expression, got none; use another one, or another "
+        "study than glioma-idh"
+    )
+
+
+def test_a_run_is_described_and_its_folder_is_its_own(command: Command, tiny_cohort: Path, tmp_path: Path) -> None:
+    run = ["--study", "glioma_grade", "--cohort", str(tiny_cohort), "--rounds", "1", "--arms", "pooled", "--out", "run"]
+    code, out, _ = command(*run)
+    assert code == 0
+    assert "Cohort: cohort, 82 patients of 4 hospitals (--split tss)" in out
+    small = "7 patients of 1 hospital too small to train (--min-site-patients 20)"
+    assert f"of 4 hospitals; {small} are among them, as unseen" in out
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    for other in (["--seed", "5"], ["--protocol", "leave-one-site-out"], ["--set", "training.local_epochs=3"]):
+        error = _one_sentence(command(*run, *other))
+        assert error.startswith("--out: expected a new folder, or one of glioma-grade (digest ")
+        assert error.endswith(", cohort cohort) with other settings; choose another --out")
+    lung = _told(command("--cohort", "lung", "--out", "run"))
+    assert ", or one of lung (digest " in lung
+    assert ", cohort lung), got run, which holds glioma-grade (digest " in lung
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+    assert command(*run[:-4], "--arms", "pooled,local", "--out", "run")[0] == 0  # the same, and more
+
+
+def test_a_refusal_leaves_no_folder(command: Command, tiny_cohort: Path, tmp_path: Path) -> None:
+    run = ["--cohort", str(tiny_cohort), "--study", "glioma_grade", "--out", "none"]
+    assert _told(command(*run, "--min-site-patients", "30")).endswith("choose another --split")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_split_by_an_input_of_the_model_is_warned_of(command: Command, tiny_cohort: Path) -> None:
+    for study, column, used in (("glioma_survival", "sex", "a clinical input"), ("glioma_grade", "grade", "what the")):
+        settings = ["--set", "modalities.clinical={}"] if column == "sex" else []
+        split = ["--split", f"column:{column}", "--min-site-patients", "99"]
+        _, _, err = command("--cohort", str(tiny_cohort), "--study", study, *split, *settings)
+        assert f"warning: The patients are split by {column}, which is also {used}" in err
 
 
 def test_a_file_is_no_run_folder(command: Command, tiny_cohort: Path, tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ def test_the_terminal_says_it_too(metrics: dict[str, Any]) -> None:
     out = StringIO()
     print_summary(metrics, Console(file=out, width=200))
     assert "Strategies. Highest first, AUC, unseen hospitals: SCAFFOLD 0.870, FedAvg 0.830, FedAdam" in out.getvalue()
+    rows = [line.split("  ")[0] for line in out.getvalue().splitlines() if line.startswith("Federated by")]
+    assert rows == ["Federated by SCAFFOLD", "Federated by FedAdam"] * 2  # AUC, accuracy; FedAvg is the federated arm's
+    assert "0.870" in next(line for line in out.getvalue().splitlines() if line.startswith("Federated by SCAFFOLD"))
 
 
 def test_a_run_by_one_strategy_has_no_section(metrics: dict[str, Any], metrics_of: Make, study_toml: str) -> None:
