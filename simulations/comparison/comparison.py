@@ -1,15 +1,16 @@
 """Compare finished runs: read them, hold them against the first, and write HTML, Markdown, CSV and figures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
 from server.checkpoint import write_atomically
 from shared.errors import BadInput
-from simulations.comparison.differences import RunDifference, differences, why_unpaired
+from simulations.comparison.differences import RunDifference, differences, others, why_unpaired
 from simulations.comparison.figures import difference_figures, run_figures
 from simulations.comparison.runs import Run, read_runs
 from simulations.comparison.settings import differing_settings, same_facts
@@ -36,16 +37,22 @@ class Comparison:
     @property
     def sentences(self) -> list[str]:
         """What a reader must know before the figures."""
-        reference, others = self.runs[0], self.runs[1:]
+        reference, rest = self.runs[0], self.runs[1:]
         metrics = joined([metric_name(name) for name in main_metrics(dict(reference.metrics))])
         said = [f"{len(self.runs)} runs by {metrics}; differences are each run minus {reference.name}."]
-        paired = [run.name for run in others if not why_unpaired(run, reference)]
+        said += [
+            f"Warning: {run.name} and {reference.name} differ in whom they test ({'; '.join(reasons)}): a difference "
+            "between them need not be one of the models."
+            for run in rest
+            if (reasons := others(run, reference))
+        ]
+        paired = [run.name for run in rest if not why_unpaired(run, reference)]
         if paired:
             said.append(
                 f"{joined(paired)}: the same test patients, folds and seeds as {reference.name}, so differences are "
                 "paired by patient."
             )
-        for run in others:
+        for run in rest:
             reason = why_unpaired(run, reference)
             if reason:
                 said.append(
@@ -58,11 +65,25 @@ class Comparison:
             said.append(f"{len(self.found)} differences stand here and none is corrected for multiplicity.")
         return said
 
+    @property
+    def lettered(self) -> "Comparison":
+        """The same with the letters A, B ... for the names of the runs, where there are enough."""
+        if len(self.runs) > len(ascii_uppercase):
+            return self
+        letters = dict(zip((run.name for run in self.runs), ascii_uppercase, strict=False))
+        return _tabled(
+            [replace(run, name=letters[run.name]) for run in self.runs],
+            [replace(row, run=letters[row.run], reference=letters[row.reference]) for row in self.found],
+        )
+
 
 def compare(folders: Sequence[Path]) -> Comparison:
     """The runs in `folders`; BadInput where they cannot be compared."""
     runs = read_runs(folders)
-    found = differences(runs)
+    return _tabled(runs, differences(runs))
+
+
+def _tabled(runs: list[Run], found: list[RunDifference]) -> Comparison:
     return Comparison(
         runs,
         facts_table(runs, same_facts(runs)),

@@ -11,7 +11,7 @@ from simulations.comparison.runs import Run
 from simulations.draws import Draws, Key
 from simulations.report.words import main_metrics
 
-__all__ = ["PLACES", "RunDifference", "differences", "why_unpaired"]
+__all__ = ["PLACES", "RunDifference", "differences", "others", "why_unpaired"]
 
 PLACES = ("own_site_mean", "unseen")
 SHUFFLE = 0  # unpaired draws of two runs of one seed must not move together
@@ -32,6 +32,19 @@ class RunDifference:
     paired: bool
 
 
+def others(run: Run, reference: Run) -> list[str]:
+    """What makes the patients of the two others: cohort and protocol, `other NAME: the reference's vs the run's`."""
+    pairs = {
+        "cohort": [(each.metrics.get("pairing") or {}).get("source", "") for each in (reference, run)],
+        "protocol": [each.metrics["protocol"].get("name", "") for each in (reference, run)],
+    }
+    found = [f"other {name}: {a} vs {b}" for name, (a, b) in pairs.items() if a and b and a != b]
+    everyone = {(each.metrics.get("pairing") or {}).get("everyone", "") for each in (reference, run)}
+    if not found and len(everyone - {""}) == 2:
+        found.append("other patients or another --split")
+    return found
+
+
 def why_unpaired(run: Run, reference: Run) -> str:
     """Why the two cannot be compared patient by patient; "" where they can."""
     a, b = (each.metrics.get("pairing") or {} for each in (run, reference))
@@ -39,6 +52,17 @@ def why_unpaired(run: Run, reference: Run) -> str:
         return "a run kept no bootstrap draws"
     if a["folds"] == b["folds"]:
         return ""
+    if found := others(run, reference):
+        return "; ".join(found)
+    drawn = {
+        "seed": [each.metrics.get("seed") for each in (reference, run)],
+        "folds": [each.metrics["protocol"].get("folds") for each in (reference, run)],
+        "repeats": [each.metrics["protocol"].get("repeats") for each in (reference, run)],
+        "number of training hospitals": [len(each.metrics["cohort"].get("sites") or {}) for each in (reference, run)],
+    }
+    found = [f"other {name}: {first} vs {second}" for name, (first, second) in drawn.items() if first != second]
+    if found:
+        return "; ".join(found)
     return "other patients or labels" if a.get("cohort") != b.get("cohort") else "other folds, repeats or seed"
 
 

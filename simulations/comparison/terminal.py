@@ -1,5 +1,7 @@
 """A comparison on the terminal: the scores, then the differences."""
 
+from dataclasses import replace
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -9,19 +11,36 @@ from simulations.report.tables import Table
 
 __all__ = ["print_comparison"]
 
+WIDEST = 40  # characters of a setting; the files beside the page have all
+
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Sentences, scores, differences and the settings that differ."""
+    """What each run is called, the settings that differ, scores, differences and sentences."""
+    short = comparison.lettered
+    for run, whole in zip(short.runs, comparison.runs, strict=True):
+        console.print(f"{run.name}: {whole.folder}", soft_wrap=True, markup=False, highlight=False)
+    console.print()
     for title, table in (
-        ("Settings that differ", comparison.settings),
-        ("Scores", comparison.scores),
-        ("Differences", comparison.differences),
+        ("Settings that differ", _shortened(short.settings)),
+        ("Scores", short.scores),
+        ("Differences", short.differences),
     ):
         if table.rows:
             console.print(_rich(title, table))
             console.print()
-    for sentence in comparison.sentences:
+    for sentence in short.sentences:
         console.print(sentence, markup=False, highlight=False)
+
+
+def _shortened(table: Table) -> Table:
+    rows = [
+        (name, colour, [replace(cell, text=_short(cell.text)) for cell in cells]) for name, colour, cells in table.rows
+    ]
+    return replace(table, rows=rows)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
 
 
 def _rich(title: str, table: Table) -> RichTable:

@@ -136,8 +136,44 @@ def test_the_terminal_shows_names_and_figures(compared: Comparison) -> None:
     console = Console(width=160, record=True)
     print_comparison(compared, console)
     text = console.export_text()
-    for part in ("training.rounds", "out: Pooled", "one-round − out", "paired"):
+    for part in ("training.rounds", "A: Pooled", "B − A", "paired"):
         assert part in text
+    legend = text.splitlines()[:2]
+    assert [(line[:3], line.rsplit("/", 1)[1].strip()) for line in legend] == [("A: ", "out"), ("B: ", "one-round")]
+
+
+def test_long_lists_of_settings_are_cut_on_the_terminal_alone(tiny_run: Any, copied: Path) -> None:
+    sites = {f"hospital-{number:03d}": {} for number in range(7)}
+    _change(copied, lambda metrics: metrics["cohort"].update(sites=sites))
+    comparison = compare([tiny_run.folder, copied])
+    console = Console(width=160, record=True)
+    print_comparison(comparison, console)
+    text = console.export_text()
+    assert "hospital-000, hospital-001, hospital-00…" in text
+    assert "hospital-006" not in text
+    assert any("hospital-006" in cell.text for _, _, cells in comparison.settings.rows for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("change", "why", "warned"),
+    [
+        (lambda m: m["protocol"].update(name="leave-one-site-out"), "other protocol: holdout vs leave-one-site-out", 1),
+        (lambda m: m["pairing"].update(source="lung"), "other cohort: cohort vs lung", 1),
+        (lambda m: m["pairing"].update(everyone="0" * 64), "other patients or another --split", 1),
+        (lambda m: m.update(seed=7), "other seed: 0 vs 7", 0),
+        (lambda m: m["protocol"].update(repeats=5), "other repeats: 2 vs 5", 0),
+    ],
+)
+def test_the_true_reason_is_given_and_other_patients_are_warned_of(
+    tiny_run: Any, copied: Path, change: Callable[[dict[str, Any]], None], why: str, warned: int
+) -> None:
+    _change(copied, change)
+    _change(copied, lambda metrics: metrics["pairing"].update(folds=[["1" * 64]]))
+    comparison = compare([tiny_run.folder, copied])
+    assert why_unpaired(comparison.runs[1], comparison.runs[0]) == why
+    warnings = [sentence for sentence in comparison.sentences if sentence.startswith("Warning: copied and out ")]
+    assert len(warnings) == warned
+    assert all(f"({why})" in sentence for sentence in warnings)
 
 
 def test_too_few_runs_and_one_twice(tiny_run: Any) -> None:
