@@ -94,7 +94,7 @@ def _split_notes(study: Study, split: str) -> list[str]:
     """A sentence where the column that tells hospitals apart is one that the study learns from or predicts."""
     column, clinical = split.removeprefix("column:"), study.modalities.clinical
     if clinical is not None and column in clinical.columns:
-        used = "a clinical input of the model, which has one value at every hospital and differs from each to the next"
+        used = "a clinical input of the model, and the same for all patients of a hospital"
     elif column in getattr(study.task, "columns", ()):
         used = "what the study predicts, so that every hospital has patients of one class"
     else:
