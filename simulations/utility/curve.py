@@ -9,13 +9,14 @@ from typing import Any
 
 from server.checkpoint import write_atomically
 from shared.errors import CohortError
-from shared.metrics import MAIN, measure, reasons
+from shared.metrics import measure, reasons
 from shared.privacy.accounting import ACCOUNTANT
 from shared.study import Study
 from simulations.adapt import of_fold
 from simulations.arms import train_arm
 from simulations.bootstrap import patient_weights, seed_of
 from simulations.fold import Fold, make_folds
+from simulations.multiplicity import compared
 from simulations.ready import Progress, make_ready
 from simulations.results import RunRecord
 from simulations.scores import Measured, Scores, measure_scores, score_arm
@@ -76,7 +77,7 @@ def utility_curve(options: Options, progress: Progress, say: Callable[[str], Non
         "started": started.isoformat(timespec="seconds"),
         "accountant": ACCOUNTANT,
         "task": plain.study.task.kind,
-        "metric": MAIN[plain.study.task.kind][0],
+        "metric": compared(plain.study.task.kind, "own_site_mean")[0],
         "calibration": list(CALIBRATION[plain.study.task.kind]),
         "cohort": {
             "name": options.cohort,

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.metrics import MAIN
 from shared.privacy.accounting import epsilon
 from shared.privacy.planning import plan_of
 from shared.privacy.terms import Terms
 from shared.weights import new_model
 from simulations.averages import average, difference
+from simulations.multiplicity import compared
 from simulations.results import Repeats
 from simulations.utility.arms import CurveArm
 
@@ -36,7 +36,7 @@ def row_of(arm: CurveArm, tables: Mapping[str, Table], patients: Mapping[str, in
         Site -> training patients.
     """
     kind = arm.study.task.kind
-    table, metric = tables[arm.name], MAIN[kind][0]
+    table, metric = tables[arm.name], compared(kind, "own_site_mean")[0]
     parameters = sum(parameter.numel() for parameter in new_model(arm.study).parameters())
     values = {name: value.to_json() for name, value in average(table["own_site_mean"]).items()}
     together = average(table["together"])
@@ -94,7 +94,7 @@ def _privacy(terms: Terms, patients: Mapping[str, int], parameters: int) -> dict
 def findings_of(arms: Sequence[CurveArm], tables: Mapping[str, Table]) -> dict[str, Any]:
     """Whether more noise ever did better than less, beyond what chance explains."""
     private = [arm for arm in arms if arm.terms is not None]
-    metric, steps = MAIN[arms[0].study.task.kind][0], []
+    metric, steps = compared(arms[0].study.task.kind, "own_site_mean")[0], []
     for first, second in zip([REFERENCE, *(arm.name for arm in private)], (arm.name for arm in private), strict=False):
         change = difference(tables[second]["own_site_mean"], tables[first]["own_site_mean"], metric)
         if change is not None:

@@ -15,11 +15,11 @@ import numpy as np
 
 from server.checkpoint import write_atomically
 from shared.errors import WorkFailed
-from shared.metrics import MAIN
 from shared.strategy_names import training_faults
 from shared.study import Study
 from simulations.adapt import of_fold, override
 from simulations.fold import Fold, make_folds
+from simulations.multiplicity import compared
 from simulations.ready import Progress, make_ready
 from simulations.report.words import metric_name, number
 from simulations.scores import measure_scores, score_arm
@@ -82,7 +82,7 @@ def tune(options: Options, progress: Progress) -> tuple[Path, dict[str, Any]]:
         progress("settings", done, len(grid))
         rows.append(_row(lines, folds, options.descending))
     progress("settings", len(grid), len(grid))
-    metric = MAIN[options.plain.task.kind][0]
+    metric = compared(options.plain.task.kind, "own_site_mean")[0]
     content: dict[str, Any] = {
         "schema": 1,
         "command": options.command,
@@ -138,7 +138,7 @@ def _score(fold: Fold) -> float:
     except WorkFailed:
         return math.nan
     point = measure_scores(score_arm(fold, trained), fold)["own_site_mean"].point
-    return float(point[MAIN[fold.study.task.kind][0]][0])
+    return float(point[compared(fold.study.task.kind, "own_site_mean")[0]][0])
 
 
 def _markdown(content: dict[str, Any]) -> str:
