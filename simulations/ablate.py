@@ -37,7 +37,7 @@ def main(
     Examples:
       python simulations/ablate.py --study s3 --axes modality,modularity
 
-      python simulations/ablate.py --study s3 --axes model --task survival --cohort ../shared/data/tcga_gbmlgg
+      python simulations/ablate.py --study s3 --axes model --task survival --cohort DIR
     """
     from shared.study import read_study
     from simulations.ablations.ablation import Options, ablate

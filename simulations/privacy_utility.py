@@ -46,7 +46,7 @@ def main(
     Examples:
       python simulations/privacy_utility.py --patients-per-site 200 --features-only
 
-      python simulations/privacy_utility.py --study glioma_survival --cohort ../shared/data/tcga_gbmlgg
+      python simulations/privacy_utility.py --study glioma_survival --cohort DIR
 
       python simulations/privacy_utility.py --features-only --tune --repeats 2
     """
