@@ -36,7 +36,7 @@ def average(repeats: Sequence[Sequence[Measured]]) -> dict[str, Value]:
     first = repeats[0]
     values = {}
     for name in first[0].point:
-        n, events, sites = _counts(first, name)
+        n, events, sites = _counts(next((r for r in repeats if any(name in f.counted for f in r)), first), name)
         means = points_of(repeats, name)
         finite = means[np.isfinite(means)]
         if not len(finite):

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from shared.cohort.patients import number_of
-from shared.metrics import MAIN, Scored, measure, plain_mean, reasons
+from shared.metrics import Scored, measure, plain_mean, reasons
 from shared.study import Study
 from simulations.averages import average
 from simulations.bootstrap import patient_weights, seed_of
+from simulations.multiplicity import compared
 from simulations.scores import Measured, People, Scores
 
 __all__ = ["FEWEST", "Groups", "fairness", "groups_of", "measure_groups"]
@@ -73,7 +74,7 @@ def fairness(study: Study, measured: Mapping[str, Mapping[str, Sequence[Sequence
     -------
     arm -> attribute -> [{"group", "metric", "n", "value", "low", "high", "reason"}]
     """
-    metric = MAIN[study.task.kind][0]
+    metric = compared(study.task.kind, "own_site_mean")[0]
     section: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for arm, table in measured.items():
         for where, repeats in table.items():

@@ -42,7 +42,7 @@ def refuse_other(folder: Path | None, run: Held) -> None:
         return
     how = ""
     if (there.study, there.cohort) == (run.study, run.cohort):
-        how = " with other settings" if there.digest != run.digest else " with another --split"
+        how = " with other settings" if there.digest != run.digest else " with other patients or another --split"
     raise BadInput(
         f"--out: expected a new folder, or one of {_told(run)}, got {folder}, which holds {_told(there)}{how}; choose "
         "another --out"

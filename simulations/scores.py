@@ -19,7 +19,9 @@ from shared.metrics import (
     reasons,
     site_mean_reasons,
 )
+from shared.metrics.ranking import divide
 from shared.metrics.scored import Floats
+from shared.metrics.survival import MIN_EVENTS, pairs_by_site
 from shared.study import Study
 from simulations.arms import Trained, restored
 from simulations.bootstrap import patient_weights, seed_of, site_copies, site_weights
@@ -208,13 +210,22 @@ def measure_by_site(scores: Scores, fold: Fold) -> dict[str, BySite]:
             weights = site_weights(every[0], seed_of(fold.study))
             score = measure_site_mean if where == "own_site_mean" else measure
             point = plain_mean([score(scored) for scored in every])
-            draws = plain_mean([score(scored, weights) for scored in every])
             names = np.unique(every[0].site).tolist()
-            drawn = site_copies(names, seed_of(fold.study)).mean(axis=1)
+            copies = site_copies(names, seed_of(fold.study))
+            draws = plain_mean([score(scored, weights) | _within(scored, copies) for scored in every])
+            drawn = copies.mean(axis=1)
             at = computed_at(every[0]) if where == "own_site_mean" else dict.fromkeys(point, names)
             counted = {name: frozenset(at.get(name, [])) for name in point if np.isfinite(point[name][0])}
             found[where] = BySite(point, draws, drawn, counted)
     return found
+
+
+def _within(scored: Scored, copies: Floats) -> dict[str, Floats]:
+    """The c-index within sites when hospitals are drawn so often: each copy has pairs of its own."""
+    if scored.kind != "survival" or scored.events < MIN_EVENTS:
+        return {}
+    pairs = [(float(a[0]), float(b[0])) for a, b in pairs_by_site(scored, np.ones((1, len(scored)))).values()]
+    return {"c_index_within_site": divide(*(copies @ np.array(pairs)).T)}
 
 
 def _mean_over_models(parts: Sequence[Measured]) -> Measured:

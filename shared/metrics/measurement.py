@@ -6,7 +6,7 @@ from shared.metrics.classification import classification_metrics
 from shared.metrics.detection import DETECTION
 from shared.metrics.ranking import divide
 from shared.metrics.scored import Floats, Kind, Scored
-from shared.metrics.survival import MIN_EVENTS, c_index_within_sites, survival_metrics
+from shared.metrics.survival import MIN_EVENTS, c_index_within_sites, pairs_by_site, survival_metrics
 
 __all__ = [
     "LOWER_IS_BETTER",
@@ -102,7 +102,8 @@ def computed_at(scored: Scored) -> dict[str, list[str]]:
             if np.isfinite(value[0]):
                 found.setdefault(name, []).append(site)
     if scored.kind == "survival" and scored.events >= MIN_EVENTS:
-        found["c_index_within_site"] = np.unique(scored.site).tolist()
+        pairs = pairs_by_site(scored, np.ones((1, len(scored))))
+        found["c_index_within_site"] = [site for site, (_, comparable) in pairs.items() if comparable[0]]
     return found
 
 

@@ -10,9 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.metrics.ranking import divide
-from shared.metrics.scored import Floats, Integers, Scored
+from shared.metrics.scored import Floats, Scored
 
-__all__ = ["MIN_EVENTS", "c_index_within_sites", "censoring_curve", "pair_sums", "survival_metrics"]
+__all__ = [
+    "MIN_EVENTS",
+    "c_index_within_sites",
+    "censoring_curve",
+    "pair_sums",
+    "pairs_by_site",
+    "pairs_within_sites",
+    "survival_metrics",
+]
 
 MIN_EVENTS = 5
 PAIRS_AT_ONCE = 2_000_000
@@ -48,17 +56,31 @@ def c_index_within_sites(scored: Scored, weights: Floats) -> Floats:
     """
     if scored.events < MIN_EVENTS:
         return np.full(len(weights), np.nan)
-    site: Integers = np.unique(scored.site, return_inverse=True)[1]
-    return divide(*pair_sums(scored, weights, weights, site))
+    return divide(*pairs_within_sites(scored, weights))
 
 
-def pair_sums(scored: Scored, first: Floats, second: Floats, group: Integers | None = None) -> tuple[Floats, Floats]:
+def pairs_within_sites(scored: Scored, weights: Floats) -> tuple[Floats, Floats]:
+    """Concordant and comparable pairs (D,), (D,) of patients of one site, over all sites."""
+    pairs = pairs_by_site(scored, weights).values()
+    zeros = np.zeros(len(weights))
+    return sum((right for right, _ in pairs), zeros), sum((every for _, every in pairs), zeros)
+
+
+def pairs_by_site(scored: Scored, weights: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """Site -> concordant and comparable pairs (D,), (D,) of its patients alone, in the order of the sites' ids."""
+    found = {}
+    for site in np.unique(scored.site).tolist():
+        rows = np.flatnonzero(scored.site == site)
+        found[site] = pair_sums(scored.take(rows), weights[:, rows], weights[:, rows])
+    return found
+
+
+def pair_sums(scored: Scored, first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Sums over comparable pairs, each weighing `first` (of the one who died first) times `second`, both (D, n).
 
     Returns
     -------
     concordant, comparable : (D,), (D,)
-        With `group` (n,) only pairs of one group count.
     """
     died = np.flatnonzero(scored.event)
     risk, time, alive = scored.risk, scored.time, scored.event == 0
@@ -67,8 +89,6 @@ def pair_sums(scored: Scored, first: Floats, second: Floats, group: Integers | N
     for start in range(0, len(died), step):
         rows = died[start : start + step]
         pair = (time[rows, None] < time) | ((time[rows, None] == time) & alive)
-        if group is not None:
-            pair &= group[rows, None] == group
         credit = pair * ((risk[rows, None] > risk) + 0.5 * (risk[rows, None] == risk))
         concordant += ((first[:, rows] @ credit) * second).sum(axis=1)
         comparable += ((first[:, rows] @ pair.astype(np.float64)) * second).sum(axis=1)

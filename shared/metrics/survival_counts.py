@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from shared.metrics.scored import Floats, Scored
-from shared.metrics.survival import MIN_EVENTS, pair_sums
+from shared.metrics.survival import MIN_EVENTS, pairs_within_sites
 
 __all__ = ["ENTRIES", "MONTH_EDGES", "RISK_BINS", "count_survival", "survival_result"]
 
@@ -28,8 +28,7 @@ def count_survival(scored: Scored) -> dict[str, Floats]:
     """
     bins = scored.scores.shape[1]
     one = np.ones((1, len(scored)))
-    site = np.unique(scored.site, return_inverse=True)[1].astype(np.int64)
-    credit, comparable = pair_sums(scored, one, one, site)
+    credit, comparable = pairs_within_sites(scored, one)
     month = np.searchsorted(MONTH_EDGES, scored.time, side="right")
     risk = np.clip(((scored.risk + bins) / bins * RISK_BINS).astype(np.int64), 0, RISK_BINS - 1)
     cell = month * RISK_BINS + risk

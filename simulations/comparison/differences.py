@@ -34,6 +34,9 @@ class RunDifference:
 
 def others(run: Run, reference: Run) -> list[str]:
     """What makes the patients of the two others: cohort and protocol, `other NAME: the reference's vs the run's`."""
+    first, second = ((each.metrics.get("pairing") or {}).get("folds") for each in (reference, run))
+    if first and first == second:  # the same patients, whatever their folder is called
+        return []
     pairs = {
         "cohort": [(each.metrics.get("pairing") or {}).get("source", "") for each in (reference, run)],
         "protocol": [each.metrics["protocol"].get("name", "") for each in (reference, run)],
@@ -84,13 +87,21 @@ def differences(runs: Sequence[Run]) -> list[RunDifference]:
 def _difference(run: Run, reference: Run, key: Key, paired: bool) -> RunDifference | None:
     arm, where, metric = key
     values = [_value(each, key) for each in (run, reference)]
-    if values[0] is None or values[1] is None:
+    if values[0] is None or values[1] is None or _defined_anew(run, reference, key):
         return None
     ends: tuple[float | None, float | None] = (None, None)
     if key in run.draws and key in reference.draws:
         ends = interval(_draws(run.draws[key], reference.draws[key], paired))
     names = (run.name, reference.name, arm, where, metric)
     return RunDifference(*names, values[0] - values[1], *ends, paired)
+
+
+def _defined_anew(run: Run, reference: Run, key: Key) -> bool:
+    """Whether one of the two runs is of before the c-index within sites counted every hospital's pairs."""
+    arm, where, metric = key
+    if (where, metric) != ("own_site_mean", "c_index_within_site"):
+        return False
+    return len({"sites" in each.metrics["arms"][arm][where][metric] for each in (run, reference)}) == 2
 
 
 def _draws(a: Draws, b: Draws, paired: bool) -> Floats:

@@ -31,7 +31,7 @@ def difference_table(found: Sequence[RunDifference]) -> Table:
         value = {"value": row.difference, "low": row.low, "high": row.high}
         cells = [
             Cell(look(row.arm).name),
-            Cell(place_name(row.where)),
+            Cell(place_name(row.where, row.metric)),
             Cell(metric_name(row.metric)),
             notes.cell(value),
         ]

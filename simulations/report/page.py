@@ -184,7 +184,7 @@ def _tiles(metrics: dict[str, Any]) -> list[dict[str, str]]:
                 "colour": look(arm).colour,
                 "value": number(value.get("value")),
                 "spread": f"95 % {spread(value)}" if spread(value) else str(value.get("reason") or ""),
-                "label": f"{metric_name(main)}, {place_name(place).lower()}",
+                "label": f"{metric_name(main)}, {place_name(place, main).lower()}",
                 "privacy": ("not private" if arm in NOT_PRIVATE else "private") if private else "",
                 "alone": "" if alone is None else f"Hospital alone: {number(alone)}",
             }
@@ -209,7 +209,7 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
             for place in ("own_site_mean", "unseen")
         ],
         "differences": [(metric_name(m), differences_figure(metrics.get("comparisons", []), m)) for m in main],
-        "gap": [(metric_name(metric), gap_figure(metrics, metric)) for metric in main],
+        "gap": [(_gap_title(metrics, metric), gap_figure(metrics, metric)) for metric in main],
         "forest": [(metric_name(metric), forest_figure(metrics, metric)) for metric in _at_one_site(main)],
         "calibration": calibration_figures(metrics),
         "fairness": fairness_figures(metrics),
@@ -233,7 +233,12 @@ def _figures(metrics: dict[str, Any], main: tuple[str, ...]) -> dict[str, list[t
 def _score_title(metrics: dict[str, Any], metric: str, place: str) -> str:
     """`c-index, own patients, mean of sites (5 of 18 hospitals)`."""
     few = at_hospitals(metrics, metric) if place == "own_site_mean" else ""
-    return f"{metric_name(metric)}, {place_name(place).lower()}" + (f" ({few})" if few else "")
+    return f"{metric_name(metric)}, {place_name(place, metric).lower()}" + (f" ({few})" if few else "")
+
+
+def _gap_title(metrics: dict[str, Any], metric: str) -> str:
+    few = at_hospitals(metrics, metric)
+    return metric_name(metric) + (f" (own: {few})" if few else "")
 
 
 def _at_one_site(main: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def scores_figure(metrics: dict[str, Any], metric: str, place: str) -> Markup | 
     if not rows:
         return None
     listed = "; ".join(f"{name} {number(m.value['value'])} ({spread(m.value) or 'no interval'})" for name, (m,) in rows)
-    alt = f"{metric_name(metric)}, {place_name(place).lower()}: {listed}."
+    alt = f"{metric_name(metric)}, {place_name(place, metric).lower()}: {listed}."
     return one_mark(f"scores-{metric}-{place}", alt, rows, span_of(mark for r in panels.values() for _, (mark,) in r))
 
 
@@ -47,7 +47,7 @@ def differences_figure(comparisons: list[dict[str, Any]], metric: str, name: str
     rows: Rows = []
     for found in comparisons:
         if found["metric"] == metric and found.get("difference") is not None:
-            label = f"{minus(found['a'], found['b'])}\n{place_name(found['where']).lower()}"
+            label = f"{minus(found['a'], found['b'])}\n{place_name(found['where'], metric).lower()}"
             rows.append((label, [Mark(look(found["a"]), {**found, "value": found["difference"]})]))
     if not rows:
         return None

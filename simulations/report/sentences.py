@@ -127,7 +127,7 @@ def ranking(metrics: dict[str, Any]) -> str:
     if len(known) < 2:
         return ""
     listed = [f"{name} {number(known[name])}" for name in sorted(known, key=lambda name: -known[name])]
-    return f"Highest first, {metric_name(main)}, {place_name(place).lower()}: {', '.join(listed)}."
+    return f"Highest first, {metric_name(main)}, {place_name(place, main).lower()}: {', '.join(listed)}."
 
 
 def against_floor(metrics: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from simulations.report.words import (
     FLOOR,
     baseline_name,
     joined,
+    key_metric,
     look,
     main_metrics,
     metric_name,
@@ -56,11 +57,12 @@ def strategy_section(metrics: dict[str, Any]) -> dict[str, Any]:
 def strategy_sentences(metrics: dict[str, Any]) -> list[str]:
     """Which strategy is highest where the key result is read, and which differ from the study's own beyond chance."""
     found = metrics["strategies"]
-    metric, place, own = main_metrics(metrics)[0], shown_place(metrics), look(found["reference"]).name
+    place, own = shown_place(metrics), look(found["reference"]).name
+    metric = key_metric(metrics, place)
     values = {name: _value(part, place, metric).get("value") for name, part in found["reached"].items()}
     known = sorted(((value, name) for name, value in values.items() if value is not None), key=lambda pair: -pair[0])
     listed = ", ".join(f"{look(name).name} {number(value)}" for value, name in known)
-    said = [f"Highest first, {metric_name(metric)}, {place_name(place).lower()}: {listed}."] if known else []
+    said = [f"Highest first, {metric_name(metric)}, {place_name(place, metric).lower()}: {listed}."] if known else []
     rows = [row for row in found["comparisons"] if row["where"] == place and row["metric"] == metric]
     apart = [look(row["a"]).name for row in rows if row.get("p_holm") is not None and row["p_holm"] < 0.05]
     if apart:

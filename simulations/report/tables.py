@@ -138,7 +138,8 @@ def comparison_table(metrics: dict[str, Any]) -> Table:
     tested = {key: head for key, head in P_VALUES.items() if any(row.get(key) is not None for row in comparisons)}
     for found in comparisons:
         value = {**found, "value": found.get("difference"), "n": found.get("n")}
-        cells = [Cell(place_name(found["where"])), Cell(metric_name(found["metric"])), notes.cell(value)]
+        where = place_name(found["where"], found["metric"])
+        cells = [Cell(where), Cell(metric_name(found["metric"])), notes.cell(value)]
         cells += [Cell(_probability(found.get(key))) for key in tested]
         rows.append((minus(found["a"], found["b"]), look(found["a"]).colour, cells))
     head = ["Measured on", "Metric", "Difference (95 % interval)", *tested.values()]

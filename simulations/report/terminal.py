@@ -68,10 +68,11 @@ def _scores(metrics: dict[str, Any], metric: str) -> Table:
             table.add_row(escape(f"Federated by {look(name).name}"), *_cells(scores, metric, reasons))
     for name, scores in metrics.get("baselines", {}).items():
         table.add_row(escape(baseline_name(name)), *_cells(scores, metric, reasons), style="dim")
-    if few := at_hospitals(metrics, metric):
-        reasons.insert(0, f"the mean of sites is that of {few}")
-    if reasons:
-        table.caption = escape(f"{DASH} " + "; ".join(reasons))
+    few = at_hospitals(metrics, metric)
+    if reasons or few:
+        lines = [f"Mean of sites: of {few}."] if few else []
+        lines += [f"{DASH} " + "; ".join(reasons)] if reasons else []
+        table.caption = escape("\n".join(lines))
         table.caption_justify = "left"
     return table
 
@@ -99,6 +100,7 @@ def _comparisons(metrics: dict[str, Any]) -> Table:
     table.add_column("95 % interval", justify="right")
     for found in metrics["comparisons"]:
         name = minus(found["a"], found["b"])
-        cells = (place_name(found["where"]), metric_name(found["metric"]), number(found.get("difference")))
+        where = place_name(found["where"], found["metric"])
+        cells = (where, metric_name(found["metric"]), number(found.get("difference")))
         table.add_row(escape(name), *map(escape, cells), spread(found) or DASH)
     return table

@@ -21,6 +21,7 @@ __all__ = [
     "minus",
     "number",
     "own_together",
+    "own_words",
     "place_name",
     "shown_place",
     "spread",
@@ -119,8 +120,10 @@ def metric_name(metric: str) -> str:
     return METRICS.get(metric, _plain(metric))
 
 
-def place_name(place: str) -> str:
-    """Where a score was measured, in words."""
+def place_name(place: str, metric: str = "") -> str:
+    """Where a score was measured, in words; the c-index within sites is no mean of sites."""
+    if (place, metric) == ("own_site_mean", "c_index_within_site"):
+        return "Own patients"
     return PLACES.get(place, _plain(place))
 
 
@@ -185,16 +188,23 @@ def key_metric(metrics: dict[str, Any], place: str) -> str:
 def at_hospitals(metrics: dict[str, Any], metric: str) -> str:
     """`5 of 18 hospitals` where a mean of sites rests on fewer than train; else an empty string."""
     every = len((metrics.get("cohort") or {}).get("sites") or {})
-    arms = (metrics.get("arms") or {}).values()
+    arms = [arm for name, arm in (metrics.get("arms") or {}).items() if name != "iid"]  # whose hospitals are dealt
     counted = [((arm.get("own_site_mean") or {}).get(metric) or {}).get("sites") for arm in arms]
     fewest = min((n for n in counted if n is not None), default=every)
     return f"{fewest} of {every} hospitals" if fewest < every else ""
 
 
+def own_words(metric: str) -> str:
+    """How a metric of own patients sums up the hospitals."""
+    if metric == "c_index_within_site":
+        return "over all pairs of test patients of one hospital, all hospitals together"
+    return "mean over the hospitals' own test patients, weighted by their number"
+
+
 def own_together(arm: str, scores: dict[str, Any]) -> dict[str, Any]:
-    """An arm's scores on all own patients ranked together; of local models there are none."""
+    """An arm's scores on all own patients ranked together; where every hospital has a model, there are none."""
     found: dict[str, Any] = scores.get("own") or {}
-    if arm != "local":
+    if arm not in ("local", "finetuned", "personal"):
         return found
     return {name: {**value, "value": None, "reason": ALONE} for name, value in found.items()}
 

@@ -13,13 +13,14 @@ from server.checkpoint import write_atomically
 from shared import __version__
 from shared.digests import sha256_json
 from shared.errors import BadInput, CohortError, MmfedError
-from shared.metrics import MAIN
 from shared.study import Study
 from simulations.adapt import of_fold, override
 from simulations.arms import inputs_name, train_arm
 from simulations.fold import Fold, make_folds
 from simulations.hospitals import Hospital
+from simulations.multiplicity import compared
 from simulations.ready import Progress, Ready, make_ready, prepare_hospitals
+from simulations.report.words import own_words
 from simulations.scores import measure_scores, score_arm
 from simulations.stresses.curve import Base, Curve, Dosed, Line
 from simulations.stresses.figure import draw_stress
@@ -178,7 +179,7 @@ def _content(
     curves: Sequence[Curve],
     points: dict[tuple[str, str, float], list[Point]],
 ) -> dict[str, Any]:
-    metric = MAIN[ready.study.task.kind][0]
+    metric = compared(ready.study.task.kind, "own_site_mean")[0]
     return {
         "schema": SCHEMA,
         "command": options.command,
@@ -205,14 +206,14 @@ def _content(
             }
             for curve in curves
         ],
-        "notes": [*ready.notes, *_notes(options, ready)],
+        "notes": [*ready.notes, *_notes(options, ready, metric)],
     }
 
 
-def _notes(options: Options, ready: Ready) -> list[str]:
+def _notes(options: Options, ready: Ready, metric: str) -> list[str]:
     notes = [
         "At dose 0 nothing is touched; every other dose changes the files or the messages named, and nothing else.",
-        "Own: mean over the hospitals' own test patients, weighted by their number; they are under the dose as well. "
+        f"Own: {own_words(metric)}; they are under the dose as well. "
         "Unseen: all patients of hospitals that never train.",
         f"Seeds ({options.seeds}) change weights and splits together. Intervals are 95 % of a bootstrap over the test "
         "patients; differences to dose 0 are paired by patient. No correction for several comparisons.",

@@ -18,6 +18,7 @@ from simulations.bootstrap import patient_weights, seed_of
 from simulations.fold import Fold, make_folds
 from simulations.multiplicity import compared
 from simulations.ready import Progress, make_ready
+from simulations.report.words import metric_name, own_words
 from simulations.results import RunRecord
 from simulations.scores import Measured, Scores, measure_scores, score_arm
 from simulations.utility.arms import CurveArm, arms_of
@@ -71,13 +72,14 @@ def utility_curve(options: Options, progress: Progress, say: Callable[[str], Non
             RunRecord.put(tables[arm.name], _measured(arm, fold, folder / "checkpoints"), repeat)
     progress("training", total, total)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    metric = compared(plain.study.task.kind, "own_site_mean")[0]
     content = {
         "schema": 1,
         "command": options.command,
         "started": started.isoformat(timespec="seconds"),
         "accountant": ACCOUNTANT,
         "task": plain.study.task.kind,
-        "metric": compared(plain.study.task.kind, "own_site_mean")[0],
+        "metric": metric,
         "calibration": list(CALIBRATION[plain.study.task.kind]),
         "cohort": {
             "name": options.cohort,
@@ -91,7 +93,7 @@ def utility_curve(options: Options, progress: Progress, say: Callable[[str], Non
         "repeats": options.repeats,
         "seed": plain.study.seed,
         "rows": [row_of(arm, tables, patients[arm.name]) for arm in arms],
-        "notes": [*notes, *_notes(options, private.study, plain.synthetic)],
+        "notes": [*notes, *_notes(options, private.study, metric, plain.synthetic)],
     }
     content["findings"] = findings_of(arms, tables)
     write_atomically(folder / "utility.json", json.dumps(content, indent=1, allow_nan=False).encode())
@@ -131,13 +133,13 @@ def _training_patients(fold: Fold) -> dict[str, int]:
     return {site: int((~fold.sites[site].test).sum()) for site in fold.training}
 
 
-def _notes(options: Options, private: Study, synthetic: bool) -> Sequence[str]:
+def _notes(options: Options, private: Study, metric: str, synthetic: bool) -> Sequence[str]:
     notes = [
         f"Seeds ({options.repeats}) change initial weights and split together. Intervals are 95 % of a bootstrap "
         "over the test patients, the same draws for every arm; differences are paired by patient.",
         "Above chance: by more than 1.96 standard errors, those of patients and of seeds taken together.",
-        "Values are means over the hospitals' own test patients, weighted by their number; calibration is over all of "
-        "them together, each scored by the model that its hospital would use.",
+        f"{metric_name(metric)}: {own_words(metric)}; calibration is over all of them together, each scored by the "
+        "model that its hospital would use.",
         "Every private training keeps ledgers of its own: at real hospitals each repeat and each row would be charged "
         "to one budget.",
         f"The private study's settings were fixed beforehand: {_terms(private)}.",

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from simulations.report.words import metric_name, number, spread
+from simulations.report.words import metric_name, number, own_words, spread
 
 __all__ = ["arm_name", "curve_csv", "curve_markdown", "summary_line"]
 
@@ -33,8 +33,8 @@ def curve_markdown(content: dict[str, Any]) -> str:
         f"# What privacy costs: `{content['studies']['private']['name']}` against "
         f"`{content['studies']['plain']['name']}`",
         "",
-        f"Cohort `{content['cohort']['name']}`, seeds: {content['repeats']}, from {content['seed']}; mean over "
-        "the hospitals' own test patients. Differences are to federated training without privacy.",
+        f"Cohort `{content['cohort']['name']}`, seeds: {content['repeats']}, from {content['seed']}; "
+        f"{metric_name(main)}: {own_words(main)}. Differences are to federated training without privacy.",
         "",
         "| " + " | ".join(header) + " |",
         "|" + " --- |" * len(header),

@@ -21,7 +21,7 @@ from simulations.adapt import of_fold, override
 from simulations.fold import Fold, make_folds
 from simulations.multiplicity import compared
 from simulations.ready import Progress, make_ready
-from simulations.report.words import metric_name, number
+from simulations.report.words import metric_name, number, own_words
 from simulations.scores import measure_scores, score_arm
 from simulations.utility.cohorts import cohort_at
 from simulations.utility.in_memory import train_in_memory
@@ -145,7 +145,7 @@ def _markdown(content: dict[str, Any]) -> str:
     lines = [
         f"# Settings tried for `{content['studies']['private']}` and `{content['studies']['plain']}`",
         "",
-        f"{metric_name(content['metric'])}, mean of the sites' own test patients and of the cohort seeds "
+        f"{metric_name(content['metric'])}, {own_words(content['metric'])}, in the mean of the cohort seeds "
         f"{', '.join(map(str, content['seeds']))} of `{content['cohort']}`; no figure is taken from these patients.",
         "",
     ]

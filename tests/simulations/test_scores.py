@@ -1,17 +1,18 @@
 """`own`, `own_site_mean`, `unseen` and `sites.*` of CONTRACT.md section 7, worked by hand."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from shared.metrics import Scored
+from shared.metrics import Scored, measure
 from shared.study import Study
 from simulations.arms import train_arm
 from simulations.averages import average, difference
-from simulations.bootstrap import DRAWS
+from simulations.bootstrap import DRAWS, seed_of, site_copies
 from simulations.fold import Fold
 from simulations.scores import Scores, measure_by_site, measure_scores, score_arm, subsets_of
 
@@ -196,3 +197,21 @@ def test_draws_of_hospitals_know_how_many_they_drew(fold: Fold) -> None:
     assert set(one.draws["auc"]) == {0.75}  # of one hospital, whatever is drawn
     assert one.drawn.mean() == pytest.approx(1, abs=0.15)
     assert (one.drawn == 0).mean() == pytest.approx(np.exp(-1), abs=0.08)  # which counts for nothing
+
+
+def test_a_hospital_that_is_drawn_twice_counts_twice_within_sites(make_study: Callable[..., Study]) -> None:
+    """As if it were two hospitals: not four times, with pairs of one copy and the other."""
+    study = make_study("task.kind=survival", "task.time_edges=[12]")
+    rng = np.random.default_rng(0)
+    parts = [_survived(name, rng.permutation(6) + 1.0, [1] * 6, rng.random(6)) for name in "ABCD"]
+    fold = Fold(study, {}, tuple("ABCD"))
+    drawn = measure_by_site(Scores(Scored.concat(parts), (), True), fold)["own_site_mean"].draws["c_index_within_site"]
+    copies = site_copies(list("ABCD"), seed_of(study)).astype(int)
+    for d in range(20):
+        again = [
+            replace(part, site=np.full(6, f"{part.site[0]}{copy}"))
+            for part, times in zip(parts, copies[d], strict=True)
+            for copy in range(times)
+        ]
+        alone = measure(Scored.concat(again))["c_index_within_site"][0]
+        assert drawn[d] == pytest.approx(alone)

@@ -91,6 +91,8 @@ def test_within_sites_counts_hospitals_that_have_too_few_deaths_for_an_index_of_
     assert at["c_index"] == ["HT"]
     assert at["c_index_within_site"] == ["06", "HT", "S9"]
     assert "c_index" not in computed_at(scored.take(scored.site == "S9"))
+    nobody_died = scored.take((scored.site == "HT") | (scored.event == 0))
+    assert computed_at(nobody_died)["c_index_within_site"] == ["HT"]
 
 
 def test_within_sites_of_draws_is_that_of_repeated_patients(survivors: Make) -> None:

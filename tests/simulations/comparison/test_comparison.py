@@ -14,7 +14,8 @@ from rich.console import Console
 from shared.errors import BadInput
 from shared.metrics import interval
 from simulations.comparison.comparison import Comparison, compare, write_comparison
-from simulations.comparison.differences import why_unpaired
+from simulations.comparison.differences import differences, others, why_unpaired
+from simulations.comparison.runs import Run
 from simulations.comparison.terminal import print_comparison
 from simulations.draws import FILE, read_draws
 from simulations.simulate import Options, simulate
@@ -212,3 +213,23 @@ def test_where_to_write_is_checked(compared: Comparison, tmp_path: Path) -> None
         write_comparison(compared, tmp_path)
     with pytest.raises(BadInput, match="expected a file that ends with .html, got 'x.pdf'"):
         write_comparison(compared, tmp_path / "x.pdf")
+
+
+def test_the_same_folds_are_the_same_patients_whatever_their_folder_is_called(tiny_run: Any, copied: Path) -> None:
+    _change(copied, lambda metrics: metrics["pairing"].update(source="a copy under another name"))
+    found = compare([tiny_run.folder, copied])
+    assert others(found.runs[1], found.runs[0]) == []
+    assert why_unpaired(found.runs[1], found.runs[0]) == ""
+
+
+def test_an_index_that_was_defined_otherwise_is_not_compared() -> None:
+    """Before hospitals were counted, the c-index within sites of own patients was a mean of the larger hospitals'."""
+
+    def run_of(name: str, value: dict[str, Any]) -> Run:
+        arm = {"own_site_mean": {"c_index": {"value": 0.7}, "c_index_within_site": value}}
+        metrics = {"arms": {"federated": arm}, "protocol": {}, "cohort": {}}
+        return Run(name, Path(name), metrics, {}, {})
+
+    old, new = run_of("old", {"value": 0.7}), run_of("new", {"value": 0.6, "sites": 3})
+    assert {row.metric for row in differences([old, new])} == {"c_index"}
+    assert {row.metric for row in differences([new, new])} == {"c_index", "c_index_within_site"}

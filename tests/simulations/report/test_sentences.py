@@ -119,7 +119,7 @@ def test_survival_on_own_patients_is_told_within_sites(metrics_of: Make) -> None
     for arm in metrics["arms"].values():
         del arm["unseen"]
     assert f"the federated model reaches c-index within sites {number(within)}" in headline(metrics)[1]
-    assert ranking(metrics).startswith("Highest first, c-index within sites, own patients, mean of sites")
+    assert ranking(metrics).startswith("Highest first, c-index within sites, own patients: ")
 
 
 def test_a_private_arm_is_told_from_those_that_are_not(metrics_of: Make) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from simulations.report import print_summary, render_report
 from simulations.report.exports import figures_in
-from simulations.report.strategy_section import strategy_section
+from simulations.report.strategy_section import strategy_section, strategy_sentences
 
 Make = Callable[[str], dict[str, Any]]
 
@@ -81,3 +81,18 @@ def test_a_run_by_one_strategy_has_no_section(metrics: dict[str, Any], metrics_o
     metrics["strategies"]["reached"] = {"fedavg": reached(0.83, {}, [])}
     assert strategy_section(metrics) == {}
     assert "Strategies of aggregation" not in render_report(metrics, study_toml)
+
+
+def test_survival_without_unseen_hospitals_is_told_within_sites(metrics_of: Make) -> None:
+    metrics = metrics_of("survival")
+    for arm in metrics["arms"].values():
+        del arm["unseen"]
+    told = {}
+    for name, within, index in (("fedavg", 0.6, 0.7), ("scaffold", 0.7, 0.6)):
+        values = {"c_index": {"value": index}, "c_index_within_site": {"value": within}}
+        told[name] = reached(within, {}, []) | {"own_site_mean": values, "unseen": {}}
+    row = apart("scaffold", 0.1, 0.001) | {"where": "own_site_mean", "metric": "c_index_within_site"}
+    metrics["strategies"] = {"reference": "fedavg", "reached": told, "comparisons": [row]}
+    highest, differs = strategy_sentences(metrics)
+    assert highest == "Highest first, c-index within sites, own patients: SCAFFOLD 0.700, FedAvg 0.600."
+    assert differs.startswith("SCAFFOLD differs from FedAvg")

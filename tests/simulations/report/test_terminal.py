@@ -70,7 +70,7 @@ def test_local_models_have_no_list_of_all_own_patients(metrics_of: Make) -> None
 
 def test_a_mean_over_few_hospitals_says_over_how_many(metrics_of: Make) -> None:
     metrics = metrics_of("survival")
-    assert "the mean of sites is that of" not in printed(metrics)
+    assert "Mean of sites:" not in printed(metrics)
     metrics["arms"]["local"]["own_site_mean"]["c_index"]["sites"] = 1
     text = printed(metrics)
-    assert text.count(f"the mean of sites is that of 1 of {len(metrics['cohort']['sites'])} hospitals") == 1
+    assert text.count(f"Mean of sites: of 1 of {len(metrics['cohort']['sites'])} hospitals.") == 1
