@@ -14,7 +14,7 @@ from simulations.report.words import at_hospitals, look, metric_name, number, sp
 __all__ = ["ForestRow", "forest_figure", "forest_rows"]
 
 WIDTH = 1040
-LEFT, RIGHT = 330, 150  # CSS px: name, n and events; value and interval
+LEFT, RIGHT = 330, 172  # CSS px: name, n and events; value and interval
 STEP, AIR = 16, 12  # CSS px an arm, and between rows
 SITES_AT_MOST = 40
 NAME_AT_MOST = 30
