@@ -58,6 +58,7 @@ def test_approve_tells_the_cost_against_the_cap(file: Path, tmp_path: Path) -> N
     assert approved(read_site(file), STUDY.digest)
 
 
+@pytest.mark.slow
 def test_approve_refuses_what_does_not_fit_below_the_cap(file: Path, tmp_path: Path) -> None:
     one_round(file)
     dear = private_study(privacy={"epsilon": 7.9})

@@ -79,6 +79,7 @@ def test_every_command_of_the_readme_exists() -> None:
     assert client_words <= set(typer.main.get_command(client_app).commands)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [0, 1, 2])
 def test_the_start_script_tries_again_unless_the_input_is_bad(tmp_path: Path, code: int) -> None:
     (tmp_path / "mmfed-client").write_text(f"#!/bin/sh\necho started >> {tmp_path}/starts\nexit {code}\n")

@@ -31,6 +31,7 @@ def written(folder: Path, out: Path) -> dict:
     return json.loads(text)
 
 
+@pytest.mark.slow
 def test_a_private_run_is_within_its_cap_at_every_site(private: Run, tmp_path: Path) -> None:
     report = written(private.folder, tmp_path)
     assert report["verdict"]["word"] == "WITHIN CAP"

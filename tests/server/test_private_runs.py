@@ -17,6 +17,7 @@ from shared.site import read_site
 from tests.federation import Run, disturbed, run, write_site
 from tests.private_studies import private_study
 
+pytestmark = pytest.mark.slow  # whole private runs
 STUDY = private_study()
 FEW = "[disclosure]\nmin_patients = 4\n"
 

@@ -44,6 +44,7 @@ def test_terms_that_the_study_states_stay(make_study: Callable[..., Study]) -> N
     assert (study.terms.sample_rate, study.terms.steps_per_round, study.terms.expected_batch) == (0.5, 3, 9.0)
 
 
+@pytest.mark.slow
 def test_fewer_rounds_need_less_noise(make_study: Callable[..., Study]) -> None:
     study = private(make_study(), 4.0, "training.rounds=20")
     fewer = override(study, ["training.rounds=2"])

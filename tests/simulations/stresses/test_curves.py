@@ -125,6 +125,7 @@ def test_sites_that_do_not_answer_are_left_out_by_the_round_loop_itself(
         assert record["seconds"] >= 0.25  # the deadline was waited for
 
 
+@pytest.mark.slow
 def test_a_round_without_a_quorum_is_tried_three_times_and_then_told(run: Run) -> None:
     lost = rows_of(run("dropout", doses=(0.0, 1.0)), "dropout", "fedavg")[1.0]
     assert lost["values"] == {}
