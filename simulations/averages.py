@@ -16,6 +16,7 @@ from simulations.scores import BySite, Measured, People
 __all__ = ["Difference", "average", "by_site", "difference", "draws_of", "points_of"]
 
 FEWEST = 3
+"""Hospitals, below which drawing among them says nothing about others."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def by_site(repeats: Sequence[Sequence[BySite]], name: str) -> dict[str, float |
     """`low` and `high` of a metric when whole hospitals are drawn, and the number of hospitals it is of.
 
     A fold counts as often as its hospitals are drawn: where each is left out once, folds are what is drawn. Of fewer
-    than 3 hospitals there is no interval: they say nothing about others.
+    than FEWEST hospitals there is no interval.
     """
     folds = [fold for repeat in repeats for fold in repeat]
     values, drawn = np.array([fold.draws[name] for fold in folds]), np.array([fold.drawn for fold in folds])

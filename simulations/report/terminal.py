@@ -70,7 +70,8 @@ def _scores(metrics: dict[str, Any], metric: str) -> Table:
         table.add_row(escape(baseline_name(name)), *_cells(scores, metric, reasons), style="dim")
     few = at_hospitals(metrics, metric)
     if reasons or few:
-        lines = [f"Mean of sites: of {few}."] if few else []
+        what = "Pairs of patients" if metric == "c_index_within_site" else "Mean of sites"
+        lines = [f"{what}: at {few}."] if few else []
         lines += [f"{DASH} " + "; ".join(reasons)] if reasons else []
         table.caption = escape("\n".join(lines))
         table.caption_justify = "left"

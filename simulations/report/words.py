@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.metrics import MAIN, Kind
+from simulations.multiplicity import compared
 
 __all__ = [
     "FLOOR",
@@ -177,12 +178,8 @@ def main_metrics(metrics: dict[str, Any]) -> tuple[str, ...]:
 
 
 def key_metric(metrics: dict[str, Any], place: str) -> str:
-    """The metric by which arms are compared at `place`: of survival on own patients the c-index within sites.
-
-    The mean of hospitals' c-indices rests on those with deaths enough for one, which may be few.
-    """
-    main = main_metrics(metrics)
-    return "c_index_within_site" if place == "own_site_mean" and "c_index_within_site" in main else main[0]
+    """The metric by which arms are compared at `place`: of survival on own patients the c-index within sites."""
+    return compared(task_kind(metrics), place)[0]
 
 
 def at_hospitals(metrics: dict[str, Any], metric: str) -> str:

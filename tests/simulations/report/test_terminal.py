@@ -70,7 +70,9 @@ def test_local_models_have_no_list_of_all_own_patients(metrics_of: Make) -> None
 
 def test_a_mean_over_few_hospitals_says_over_how_many(metrics_of: Make) -> None:
     metrics = metrics_of("survival")
-    assert "Mean of sites:" not in printed(metrics)
-    metrics["arms"]["local"]["own_site_mean"]["c_index"]["sites"] = 1
-    text = printed(metrics)
-    assert text.count(f"Mean of sites: of 1 of {len(metrics['cohort']['sites'])} hospitals.") == 1
+    assert "hospitals." not in printed(metrics)
+    own = metrics["arms"]["local"]["own_site_mean"]
+    own["c_index"]["sites"], own["c_index_within_site"]["sites"] = 1, 3
+    text, every = printed(metrics), len(metrics["cohort"]["sites"])
+    assert text.count(f"Mean of sites: at 1 of {every} hospitals.") == 1
+    assert text.count(f"Pairs of patients: at 3 of {every} hospitals.") == 1
